@@ -1,0 +1,81 @@
+"""The array form of a circuit's angles: one sparse affine map from features and parameters to gate angles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from qstore_core.angles import Angle, Symbol
+from qstore_core.arrays import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    """At most one term of every angle: `angles[:, targets] += weights * values[:, sources]`."""
+
+    targets: IntArray
+    sources: IntArray
+    weights: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap:
+    """A sparse matrix `(n_symbols, n_angles)` that weighs the values of some symbols into gate angles.
+
+    Each product and sum is done elementwise in a fixed order, so a row's angles are the same to the last bit whatever
+    other rows are computed with it: they are parts of cache keys.
+    """
+
+    n_symbols: int
+    n_angles: int
+    layers: tuple[_Layer, ...]
+
+    @classmethod
+    def of(cls, angles: Sequence[Angle], symbols: Sequence[Symbol]) -> LinearMap:
+        """The map that gives `angles` from the values of `symbols`; other symbols and offsets are left out."""
+        index = {symbol: position for position, symbol in enumerate(symbols)}
+        terms = [[(index[s], w) for s, w in angle.terms if s in index] for angle in angles]
+        layers = []
+        for depth in range(max(map(len, terms), default=0)):
+            rows = [(target, *row[depth]) for target, row in enumerate(terms) if depth < len(row)]
+            targets, sources, weights = zip(*rows, strict=True)
+            layers.append(_Layer(np.array(targets), np.array(sources), np.array(weights, dtype=np.float64)))
+        return cls(len(symbols), len(angles), tuple(layers))
+
+    @cached_property
+    def matrix(self) -> FloatArray:
+        """The same map, dense: `(n_symbols, n_angles)`."""
+        matrix = np.zeros((self.n_symbols, self.n_angles))
+        for layer in self.layers:
+            matrix[layer.sources, layer.targets] = layer.weights
+        return matrix
+
+    def add_to(self, angles: FloatArray, values: FloatArray) -> None:
+        """Add this map of `values` `(n_rows, n_symbols)` or `(n_symbols,)` to `angles` `(n_rows, n_angles)`, in place."""
+        for layer in self.layers:
+            angles[:, layer.targets] += values[..., layer.sources] * layer.weights
+
+
+@dataclass(frozen=True, eq=False)
+class AffineMap:
+    """All angles of a circuit: `features . F + parameters . A + offsets`."""
+
+    features: LinearMap
+    parameters: LinearMap
+    offsets: FloatArray
+
+    def angles(self, features: FloatArray, parameters: FloatArray, n_rows: int) -> FloatArray:
+        """The angles of `n_rows` rows, `(n_rows, n_angles)` float64, radians.
+
+        Args:
+            features: `(n_rows, n_features)`, or `(n_features,)` to share them between rows.
+            parameters: `(n_rows, n_parameters)`, or `(n_parameters,)` to share them between rows.
+            n_rows: How many rows to make.
+        """
+        angles = np.repeat(self.offsets[None, :], n_rows, axis=0)
+        self.features.add_to(angles, features)
+        self.parameters.add_to(angles, parameters)
+        return angles

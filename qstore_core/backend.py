@@ -1,0 +1,197 @@
+"""What a backend is: the interface that simulators and hardware plugins implement."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, Self
+
+from qstore_core.arrays import FloatArray
+from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.cost import Cost
+from qstore_core.errors import CapabilityError
+from qstore_core.gates import GATES
+from qstore_core.observables import MeasurementGroup
+from qstore_core.operations import CircuitStructure
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Declared constants of a price list in US dollars, for planning; `Backend.price` is what a batch really costs.
+
+    >>> Prices(per_circuit=0.30, per_shot=0.00145).per_job
+    0.0
+    """
+
+    per_job: float = 0.0
+    per_circuit: float = 0.0
+    per_shot: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendCapabilities:
+    """What a backend can do, as data: nothing is found out by trying.
+
+    Attributes:
+        max_qubits: The widest circuit.
+        gates: The gates it takes, by qstore's names; the default is all of them.
+        native_gates: The provider's names of what runs in the end, for information.
+        connectivity: The pairs of qubits that two-qubit gates may act on, each pair in either order; None: all.
+        max_shots: The most shots of one circuit; None: no limit.
+        max_circuits_per_job: The most circuits of one call; None: no limit.
+        exact: Whether shots=None is possible.
+        noisy: Whether results carry more noise than sampling.
+        adjoint: Whether `LocalBackend.gradient` is there.
+        seedable: Whether sampled results are a function of the draw labels.
+        prices: What circuits and shots cost, for planning; None: free.
+
+    >>> BackendCapabilities(max_qubits=8, connectivity=frozenset({(0, 1)})).connects(1, 0)
+    True
+    """
+
+    max_qubits: int
+    gates: frozenset[str] = frozenset(GATES)
+    native_gates: tuple[str, ...] = ()
+    connectivity: frozenset[tuple[int, int]] | None = None
+    max_shots: int | None = None
+    max_circuits_per_job: int | None = None
+    exact: bool = True
+    noisy: bool = False
+    adjoint: bool = False
+    seedable: bool = True
+    prices: Prices | None = None
+
+    def connects(self, first: int, second: int) -> bool:
+        """Whether a two-qubit gate may act on these qubits."""
+        pairs = self.connectivity
+        return pairs is None or (first, second) in pairs or (second, first) in pairs
+
+    def check(self, batch: CircuitBatch, *, backend: str) -> None:
+        """Raise `CapabilityError`, naming `backend`, when the batch asks for what this lacks."""
+        structure = batch.structure
+        if structure.n_qubits > self.max_qubits:
+            raise CapabilityError(
+                f"the circuit has {structure.n_qubits} qubits and backend {backend!r} at most {self.max_qubits}; use a "
+                "smaller n_qubits or another backend"
+            )
+        missing = {name for name, _ in structure.gates} - self.gates
+        if missing:
+            raise CapabilityError(f"backend {backend!r} has no gate {', '.join(sorted(missing))}")
+        if batch.shots is None and not self.exact:
+            raise CapabilityError(f"backend {backend!r} only samples: set shots_per_circuit to a number instead of None")
+        if batch.shots is not None and self.max_shots is not None and batch.shots > self.max_shots:
+            raise CapabilityError(f"{batch.shots} shots a circuit; backend {backend!r} allows at most {self.max_shots}")
+
+
+class Backend(ABC):
+    """What local and remote backends share.
+
+    Attributes:
+        capabilities: What it can do.
+        fingerprint: Its name and every option, noise parameter and calibration that changes results; part of cache keys
+            and without secrets.
+    """
+
+    capabilities: BackendCapabilities
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the fingerprint up to its options."""
+        return self.fingerprint.split("(")[0]
+
+    def compile(self, structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Any:
+        """Prepare a structure and its measurement bases once for many rows. Pure: the executor keeps what it returns."""
+        return structure
+
+    def price(self, compiled: Any, batch: CircuitBatch) -> Cost:
+        """What running a batch as one job would cost, before it is run; free unless overridden."""
+        return Cost(circuits=batch.n_circuits, shots=batch.n_shots, jobs=1)
+
+    async def open(self) -> None:
+        """Acquire what the backend needs; called once before it is used in `async with`."""
+
+    async def close(self) -> None:
+        """Release what `open` acquired."""
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class LocalBackend(Backend):
+    """A backend that runs a batch while you wait: a simulator. `execute` is all that its author must write."""
+
+    @abstractmethod
+    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
+        """Run every row of a batch; `compiled` is what `compile` returned for its structure and groups."""
+
+    async def gradient(self, batch: CircuitBatch, compiled: Any, cotangents: FloatArray) -> FloatArray:
+        """Exact derivatives of `sum(cotangents * expectations)` by each row's angles, `(n_rows, n_angles)`.
+
+        Args:
+            batch: An exact batch with observables.
+            compiled: What `compile` returned.
+            cotangents: `(n_rows, n_observables)`.
+        """
+        raise CapabilityError(f"backend {self.name!r} has no adjoint gradient; use gradient_method='parameter_shift'")
+
+
+class JobState(Enum):
+    """Where a remote job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """Where a remote job stands, and why where it failed.
+
+    >>> JobStatus(JobState.FAILED, "calibration lost").reason
+    'calibration lost'
+    """
+
+    state: JobState
+    reason: str = ""
+
+
+class RemoteBackend(Backend):
+    """A backend that takes jobs and has their results later. Every method may be called in another process than the last."""
+
+    @abstractmethod
+    async def submit(self, batches: Sequence[CircuitBatch], compiled: Sequence[Any], token: str) -> str:
+        """Send one job with every row of the batches; `token` names it at the provider. Returns the provider's id."""
+
+    @abstractmethod
+    async def status(self, job_id: str) -> JobStatus:
+        """Where a job stands."""
+
+    @abstractmethod
+    async def fetch(
+        self, job_id: str, batches: Sequence[CircuitBatch], compiled: Sequence[Any]
+    ) -> tuple[BatchResult, ...]:
+        """The results of a finished job, one for each batch, rows in order."""
+
+    @abstractmethod
+    async def find(self, token: str) -> str | None:
+        """The id of the job that carries `token`, or None; may lag behind `submit`."""
+
+    @abstractmethod
+    async def cancel(self, job_id: str) -> None:
+        """Ask the provider to stop a job."""
+
+    async def cost(self, job_id: str) -> Cost | None:
+        """What a job really cost, where the provider says."""
+        return None

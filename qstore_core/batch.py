@@ -1,0 +1,240 @@
+"""What is run and what comes back: many circuits of one structure as arrays, and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from qstore_core.arrays import FloatArray, LabelArray
+from qstore_core.counts import Counts
+from qstore_core.errors import CircuitError
+from qstore_core.measurement import MeasurementPlan, measurement_plan, register_group
+from qstore_core.observables import MeasurementGroup, PauliString, PauliSum
+from qstore_core.operations import CircuitStructure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CircuitBatch:
+    """Circuits of one structure, a row of angles for each, measured in one way.
+
+    Args:
+        structure: The gates that all rows share.
+        angles: `(n_rows, n_angles)` float64, radians, in the order of the structure's gates that have an angle.
+        observables: What to estimate for each row, or None for the outcomes of the whole register.
+        shots: How often each circuit is run, or None for exact expectation values or probabilities.
+        draws: `(n_rows,)` uint64, the label of each row's randomness; needed when there are shots.
+
+    Raises:
+        CircuitError: Shapes that do not fit, angles that are not finite, no rows, observables outside the register.
+
+    >>> from qstore_core import Parameter, QuantumCircuit
+    >>> circuit = QuantumCircuit(1).ry(0, Parameter("a"))
+    >>> batch = CircuitBatch(circuit.structure, circuit.angles(parameters=[[0.0], [0.3]]), (PauliString("Z0"),))
+    >>> batch.n_rows, batch.n_circuits
+    (2, 2)
+    """
+
+    structure: CircuitStructure
+    angles: FloatArray
+    observables: tuple[PauliSum, ...] | None = None
+    shots: int | None = None
+    draws: LabelArray | None = None
+
+    def __post_init__(self) -> None:
+        angles = np.ascontiguousarray(self.angles, dtype=np.float64)
+        object.__setattr__(self, "angles", angles)
+        if angles.ndim != 2 or angles.shape[1] != self.structure.n_angles or not len(angles):
+            raise CircuitError(
+                f"angles need shape (n_rows, {self.structure.n_angles}), at least one row, not {angles.shape}"
+            )
+        if not np.isfinite(angles).all():
+            raise CircuitError("angles must be finite; found nan or inf")
+        self._check_observables()
+        self._check_shots()
+
+    def _check_observables(self) -> None:
+        if self.observables is None:
+            return
+        observables = tuple(PauliSum.of(observable) for observable in self.observables)
+        object.__setattr__(self, "observables", observables)
+        if not observables:
+            raise CircuitError("observables are at least one observable, or None for the whole register")
+        widest = max((qubit for observable in observables for qubit in observable.qubits), default=0)
+        if widest >= self.structure.n_qubits:
+            raise CircuitError(f"an observable acts on qubit {widest} of a {self.structure.n_qubits}-qubit circuit")
+
+    def _check_shots(self) -> None:
+        if self.shots is None:
+            return
+        if not isinstance(self.shots, int | np.integer) or isinstance(self.shots, bool) or self.shots < 1:
+            raise CircuitError(f"shots is a whole number of at least 1, or None for exact values, not {self.shots!r}")
+        object.__setattr__(self, "shots", int(self.shots))
+        if self.draws is None or np.shape(self.draws) != (self.n_rows,):
+            raise CircuitError(f"a batch with shots needs one draw label for each of its {self.n_rows} rows")
+        object.__setattr__(self, "draws", np.ascontiguousarray(self.draws, dtype=np.uint64))
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows of angles."""
+        return len(self.angles)
+
+    @property
+    def plan(self) -> MeasurementPlan | None:
+        """How the observables are measured; None when the whole register is read."""
+        return None if self.observables is None else measurement_plan(self.observables)
+
+    @property
+    def groups(self) -> tuple[MeasurementGroup, ...]:
+        """The bases that each row is measured in."""
+        plan = self.plan
+        return (register_group(self.structure.n_qubits),) if plan is None else plan.groups
+
+    @property
+    def n_circuits(self) -> int:
+        """The circuits to run: one for each row, with shots one for each row and basis."""
+        return self.n_rows if self.shots is None else self.n_rows * len(self.groups)
+
+    @property
+    def n_shots(self) -> int:
+        """The shots over all circuits; 0 when exact."""
+        return self.n_circuits * (self.shots or 0)
+
+    def rows(self, first: int, last: int) -> CircuitBatch:
+        """The rows `first` to `last`, the last one not included."""
+        draws = None if self.draws is None else self.draws[first:last]
+        return replace(self, angles=self.angles[first:last], draws=draws)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorJacobianProduct:
+    """A request for exact derivatives with respect to the gate angles, for backends that can (`adjoint`).
+
+    Attributes:
+        batch: The circuits, exact, with observables.
+        cotangents: `(n_rows, n_observables)`, the derivative of the loss by each expectation value.
+    """
+
+    batch: CircuitBatch
+    cotangents: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchResult:
+    """The results of a batch, in one of four forms.
+
+    Attributes:
+        expectations: Exact expectation values, `(n_rows, n_observables)`.
+        probabilities: For each measured basis the exact probabilities, `(n_rows, 2**n_bits)`.
+        counts: For each measured basis the sampled outcomes.
+        angle_gradients: The answer to a `VectorJacobianProduct`, `(n_rows, n_angles)`.
+        metadata: Whatever else the backend has to say, JSON values.
+
+    >>> BatchResult(expectations=np.array([[0.5]])).n_rows
+    1
+    """
+
+    expectations: FloatArray | None = None
+    probabilities: tuple[FloatArray, ...] | None = None
+    counts: tuple[Counts, ...] | None = None
+    angle_gradients: FloatArray | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows it holds."""
+        if self.counts is not None:
+            return self.counts[0].n_rows
+        if self.probabilities is not None:
+            return len(self.probabilities[0])
+        values = self.expectations if self.expectations is not None else self.angle_gradients
+        return 0 if values is None else len(values)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[BatchResult]) -> BatchResult:
+        """The rows of several results of one form, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        first = parts[0]
+        return cls(
+            expectations=_joined([part.expectations for part in parts]),
+            probabilities=first.probabilities
+            and tuple(np.concatenate(rows) for rows in zip(*(p.probabilities or () for p in parts), strict=True)),
+            counts=first.counts
+            and tuple(Counts.concatenate(rows) for rows in zip(*(p.counts or () for p in parts), strict=True)),
+            angle_gradients=_joined([part.angle_gradients for part in parts]),
+            metadata=first.metadata,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Expectation values with what is known of their error.
+
+    Attributes:
+        values: `(n_rows, n_observables)`.
+        covariance: `(n_rows, n_observables, n_observables)` of the sampling error; None for exact values.
+    """
+
+    values: FloatArray
+    covariance: FloatArray | None = None
+
+
+def estimates(batch: CircuitBatch, result: BatchResult) -> Estimates:
+    """The expectation values of a batch with observables, whatever form its result has.
+
+    >>> from qstore_core import QuantumCircuit
+    >>> circuit = QuantumCircuit(1).x(0)
+    >>> batch = CircuitBatch(circuit.structure, circuit.angles(), (PauliString("Z0"),))
+    >>> estimates(batch, BatchResult(probabilities=(np.array([[0.0, 1.0]]),))).values
+    array([[-1.]])
+    """
+    plan = batch.plan
+    if plan is None:
+        raise CircuitError("this batch reads the whole register: it has no observables to estimate")
+    if result.expectations is not None:
+        return Estimates(result.expectations)
+    if not plan.groups:
+        return Estimates(np.tile(plan.constants, (batch.n_rows, 1)))
+    if result.probabilities is not None:
+        return Estimates(plan.from_probabilities(result.probabilities))
+    if result.counts is not None:
+        return Estimates(*plan.from_counts(result.counts))
+    raise CircuitError("a batch result needs expectations, probabilities or counts; this one has none")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionResult:
+    """What one circuit gave, read over its whole register.
+
+    Attributes:
+        counts: How often each bit string occurred, qubit 0 leftmost; empty for exact simulation.
+        probabilities: The probability, or relative frequency, of each bit string that has any.
+        total_shots: How often the circuit was run; 0 for exact simulation.
+        metadata: Whatever else the backend has to say.
+
+    >>> ExecutionResult({"0": 3, "1": 1}, {"0": 0.75, "1": 0.25}, 4).expectation("Z0")
+    0.5
+    """
+
+    counts: Mapping[str, int]
+    probabilities: Mapping[str, float]
+    total_shots: int
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def expectation(self, observable: PauliString | PauliSum | str) -> float:
+        """The expectation value of an observable of Z letters only; others need a circuit of their own."""
+        total = 0.0
+        for term in PauliSum.of(observable).terms:
+            if any(letter != "Z" for _, letter in term.letters):
+                raise CircuitError(f"{term} cannot be read from outcomes in the computational basis")
+            signs = {bits: (-1) ** sum(bits[q] == "1" for q in term.qubits) for bits in self.probabilities}
+            total += term.coefficient * sum(signs[bits] * p for bits, p in self.probabilities.items())
+        return total
+
+
+def _joined(arrays: Sequence[FloatArray | None]) -> FloatArray | None:
+    present = [array for array in arrays if array is not None]
+    return np.concatenate(present) if present else None

@@ -1,0 +1,33 @@
+"""The built-in names, registered through the same hooks as a plugin's."""
+
+from __future__ import annotations
+
+from qstore_core.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_gradient_estimators(register: Register) -> None:
+    """Register the estimators that ship with the core."""
+    package = "qstore_core.estimators"
+    register("spsa", f"{package}.spsa:SPSA", summary="Simultaneous perturbation: two circuits, however many parameters")
+    register(
+        "parameter_shift",
+        f"{package}.parameter_shift:ParameterShift",
+        summary="Parameter-shift rule on gate angles: unbiased, two circuits per angle",
+    )
+    register(
+        "finite_difference",
+        f"{package}.finite_difference:FiniteDifference",
+        summary="Central differences: for checks, not for hardware",
+    )
+    register("adjoint", f"{package}.adjoint:Adjoint", summary="Exact gradient on backends that offer it")
+
+
+@hookimpl
+def register_ansatze(register: Register) -> None:
+    """Register the ansatze that ship with the core."""
+    module = "qstore_core.ansatz"
+    register(
+        "hardware_efficient", f"{module}:HardwareEfficientAnsatz", summary="RY and RZ on each qubit, then entanglers"
+    )
+    register("rotations", f"{module}:RotationAnsatz", summary="RX, RY and RZ on each qubit, then entanglers")

@@ -1,0 +1,139 @@
+"""Which plugins are installed, read from the metadata of distributions without importing any plugin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qstore_core.errors import PluginCollisionError, PluginError, PluginLoadError, PluginVersionError
+from qstore_core.hookspecs import PROJECT
+from qstore_core.version import __version__
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
+
+CORE = "qstore-core"
+SELECTION_VARIABLE = "QSTORE_PLUGINS"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A plugin that a distribution declares; nothing of it is imported yet.
+
+    `core_range` is what its metadata asks of qstore-core, such as ">=0.1,<0.2"; `error` says why it cannot be loaded.
+    """
+
+    name: str
+    distribution: str
+    version: str = ""
+    core_range: str = ""
+    entry_point: EntryPoint | None = None
+    error: PluginError | None = None
+
+
+def installed_distributions() -> Iterable[Distribution]:
+    """Every distribution on `sys.path`, in the order that imports follow."""
+    # This import takes about as long as the rest of `import qstore_core` without NumPy.
+    from importlib.metadata import distributions
+
+    return distributions()
+
+
+def selected_plugins() -> frozenset[str] | None:
+    """The names in the environment variable QSTORE_PLUGINS, or None when it is not set and all plugins are wanted."""
+    value = os.environ.get(SELECTION_VARIABLE)
+    return None if value is None else frozenset(filter(None, map(str.strip, value.split(","))))
+
+
+def find_candidates(distributions: Iterable[Distribution]) -> list[Candidate]:
+    """All the plugins that `distributions` declare, by name; one whose metadata is damaged is kept with its error."""
+    found: dict[str, list[Candidate]] = {}
+    for distribution in distributions:
+        for candidate in _declared_by(distribution):
+            # Imports take the first copy on sys.path too, so a later one of the same distribution is no rival.
+            known = found.setdefault(_normalised(candidate.distribution), [])
+            if all(other.name != candidate.name for other in known):
+                known.append(candidate)
+    return sorted((candidate for known in found.values() for candidate in known), key=lambda found: found.name)
+
+
+def collision(rivals: Sequence[Candidate]) -> PluginCollisionError:
+    """The error for a plugin name that several distributions declare."""
+    owners = " and ".join(f"{rival.distribution} {rival.version}".strip() for rival in rivals)
+    return PluginCollisionError(
+        f"plugin {rivals[0].name!r} is declared by {owners}, so none of them is loaded; uninstall all but one"
+    )
+
+
+def _declared_by(distribution: Distribution) -> list[Candidate]:
+    text = _entry_points_text(distribution)
+    # Most distributions end here. Parsing their entry points would cost time, and one damaged file anywhere on
+    # sys.path makes importlib.metadata.entry_points() raise.
+    if f"[{PROJECT}]" not in text:
+        return []
+    try:
+        entry_points = list(distribution.entry_points.select(group=PROJECT))
+        return [_candidate(distribution, entry_point) for entry_point in entry_points]
+    except Exception as error:
+        name = _distribution_name(distribution)
+        return [Candidate(name, name, error=_damaged(name, "entry_points.txt", error))]
+
+
+def _entry_points_text(distribution: Distribution) -> str:
+    try:
+        return distribution.read_text("entry_points.txt") or ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _distribution_name(distribution: Distribution) -> str:
+    try:
+        return str(distribution.metadata["Name"] or "unnamed")
+    except Exception:
+        return "unnamed"
+
+
+def _candidate(distribution: Distribution, entry_point: EntryPoint) -> Candidate:
+    name = _distribution_name(distribution)
+    try:
+        version, core_range = str(distribution.metadata["Version"]), _core_range(distribution)
+        return Candidate(
+            entry_point.name, name, version, core_range, entry_point, _version_error(entry_point.name, core_range)
+        )
+    except Exception as error:
+        return Candidate(entry_point.name, name, error=_damaged(entry_point.name, "METADATA", error))
+
+
+def _damaged(plugin: str, file: str, error: Exception) -> PluginLoadError:
+    problem = PluginLoadError(
+        f"plugin {plugin!r}: the file {file} of its distribution cannot be read ({error or type(error).__name__}); "
+        "install the distribution again"
+    )
+    problem.__cause__ = error
+    return problem
+
+
+def _core_range(distribution: Distribution) -> str:
+    from packaging.requirements import Requirement
+
+    wanted = [Requirement(text) for text in distribution.requires or ()]
+    ours = [requirement for requirement in wanted if _normalised(requirement.name) == CORE]
+    applying = [each for each in ours if each.marker is None or each.marker.evaluate({"extra": ""})]
+    return ",".join(str(requirement.specifier) for requirement in applying if requirement.specifier)
+
+
+def _version_error(plugin: str, core_range: str) -> PluginVersionError | None:
+    from packaging.specifiers import SpecifierSet
+
+    if SpecifierSet(core_range).contains(__version__, prereleases=True):
+        return None
+    return PluginVersionError(
+        f"plugin {plugin!r} needs {CORE}{core_range}, but {CORE} {__version__} is installed; "
+        "install versions that go together"
+    )
+
+
+def _normalised(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")

@@ -1,0 +1,108 @@
+"""From what a circuit yields to expectation values: which groups to measure, and how outcomes fold into observables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from qstore_core.arrays import FloatArray, LabelArray
+from qstore_core.counts import Counts
+from qstore_core.observables import Letters, MeasurementGroup, PauliString, PauliSum, group_commuting
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasurementPlan:
+    """How some observables are measured: each of their terms is read from one group.
+
+    Attributes:
+        groups: The bases to measure in; none when every observable is a multiple of the identity.
+        terms: For each group its Pauli strings as a bit mask over the measured qubits, `(n_terms,)` uint64, and their
+            weight in each observable, `(n_terms, n_observables)`.
+        constants: `(n_observables,)`, the identity parts.
+    """
+
+    groups: tuple[MeasurementGroup, ...]
+    terms: tuple[tuple[LabelArray, FloatArray], ...]
+    constants: FloatArray
+
+    def values(self, group: int, outcomes: LabelArray) -> FloatArray:
+        """What each outcome of a group contributes to each observable, `(n_outcomes, n_observables)`."""
+        masks, weights = self.terms[group]
+        total = np.zeros((len(outcomes), weights.shape[1]))
+        for mask, weight in zip(masks, weights, strict=True):
+            odd = np.bitwise_count(outcomes & mask) & 1
+            total += np.where(odd, -1.0, 1.0)[:, None] * weight
+        return total
+
+    def table(self, group: int) -> FloatArray:
+        """`values` of every possible outcome of a group, `(2**n_bits, n_observables)`."""
+        n_bits = len(self.groups[group].basis)
+        return self.values(group, np.arange(2**n_bits, dtype=np.uint64))
+
+    def from_probabilities(self, probabilities: Sequence[FloatArray]) -> FloatArray:
+        """Expectation values `(n_rows, n_observables)` from each group's probabilities `(n_rows, 2**n_bits)`."""
+        return self.constants + sum(rows @ self.table(group) for group, rows in enumerate(probabilities))
+
+    def from_counts(self, counts: Sequence[Counts]) -> tuple[FloatArray, FloatArray]:
+        """Estimates `(n_rows, n_observables)` and their covariance `(n_rows, n_observables, n_observables)`.
+
+        The covariance is the unbiased estimate from the joint outcomes: observables read from the same shots are
+        correlated, different groups are independent. With a single shot it is nan.
+        """
+        n_rows, size = counts[0].n_rows, len(self.constants)
+        means = np.tile(self.constants, (n_rows, 1))
+        covariance = np.zeros((n_rows, size, size))
+        for group, measured in enumerate(counts):
+            values = self.values(group, measured.outcomes)
+            mean = measured.mean(values)
+            second = measured.mean(values[:, :, None] * values[:, None, :])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                shots = measured.totals[:, None, None] - 1.0
+                covariance += (second - mean[:, :, None] * mean[:, None, :]) / shots
+            means += mean
+        return means, covariance
+
+
+@lru_cache(maxsize=256)
+def measurement_plan(observables: tuple[PauliSum, ...]) -> MeasurementPlan:
+    """The plan for measuring `observables` with as few circuits as qubit-wise commuting groups allow.
+
+    >>> plan = measurement_plan((PauliSum.of("Z0") + PauliSum.of("Z1"), PauliSum.of("X0")))
+    >>> len(plan.groups)
+    2
+    """
+    strings = [term for observable in observables for term in observable.terms]
+    groups = group_commuting(strings)
+    weights: list[dict[Letters, FloatArray]] = [{} for _ in groups]
+    constants = np.zeros(len(observables))
+    for column, observable in enumerate(observables):
+        for term in observable.terms:
+            if not term.letters:
+                constants[column] += term.coefficient
+                continue
+            home = next(index for index, group in enumerate(groups) if group.covers(term.letters))
+            row = weights[home].setdefault(term.letters, np.zeros(len(observables)))
+            row[column] += term.coefficient
+    terms = tuple(_arrays(group, rows) for group, rows in zip(groups, weights, strict=True))
+    return MeasurementPlan(groups, terms, constants)
+
+
+def register_group(n_qubits: int) -> MeasurementGroup:
+    """The group that reads every qubit in the computational basis.
+
+    >>> register_group(2).basis
+    ((0, 'Z'), (1, 'Z'))
+    """
+    return MeasurementGroup(tuple((qubit, "Z") for qubit in range(n_qubits)))
+
+
+def _arrays(group: MeasurementGroup, rows: dict[Letters, FloatArray]) -> tuple[LabelArray, FloatArray]:
+    masks = np.array([_mask(group.qubits, PauliString(word).qubits) for word in rows], dtype=np.uint64)
+    return masks, np.stack(list(rows.values()))
+
+
+def _mask(measured: tuple[int, ...], qubits: tuple[int, ...]) -> int:
+    return sum(1 << (len(measured) - 1 - measured.index(qubit)) for qubit in qubits)
