@@ -54,7 +54,7 @@ class LinearMap:
         return matrix
 
     def add_to(self, angles: FloatArray, values: FloatArray) -> None:
-        """Add this map of `values` `(n_rows, n_symbols)` or `(n_symbols,)` to `angles` `(n_rows, n_angles)`, in place."""
+        """Add what `values`, `(n_rows, n_symbols)` or `(n_symbols,)`, give to `angles`, `(n_rows, n_angles)`."""
         for layer in self.layers:
             angles[:, layer.targets] += values[..., layer.sources] * layer.weights
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Real
@@ -59,6 +60,8 @@ class Symbol(_Arithmetic):
     name: str
 
     def __post_init__(self) -> None:
+        if type(self) is Symbol:
+            raise CircuitError(f"{self.name!r} is a Parameter, which training adjusts, or a Feature, which data fills")
         if not isinstance(self.name, str) or not self.name:
             raise CircuitError(f"a {type(self).__name__} needs a name that is not empty, not {self.name!r}")
 
@@ -108,6 +111,10 @@ class Angle(_Arithmetic):
     terms: tuple[tuple[Symbol, float], ...] = ()
     offset: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not all(map(isfinite, (self.offset, *(weight for _, weight in self.terms)))):
+            raise CircuitError(f"an angle's weights and offset are finite; {self!r} has one that is not")
+
     @classmethod
     def of(cls, value: object) -> Angle:
         """`value`, a number, symbol or expression, as an expression.
@@ -154,16 +161,16 @@ AngleLike: TypeAlias = float | Symbol | Angle
 
 
 def sorted_symbols(symbols: Iterable[Symbol]) -> tuple[Symbol, ...]:
-    """Each symbol once, sorted by name with the numbers in it read as numbers.
+    """Each symbol once, sorted by name with the numbers in it read as numbers; the order is total.
 
     >>> sorted_symbols(Parameter(name) for name in ["w[10]", "w[2]", "b", "w[2]"])
     (b, w[2], w[10])
     """
-    return tuple(sorted(set(symbols), key=lambda symbol: _natural(symbol.name)))
+    return tuple(sorted(set(symbols), key=lambda symbol: (_natural(symbol.name), symbol.name, type(symbol).__name__)))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _signed(value: float, name: str = "") -> tuple[str, str]:
@@ -173,6 +180,9 @@ def _signed(value: float, name: str = "") -> tuple[str, str]:
 
 
 def _finite(value: object) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not isfinite(value):
-        raise CircuitError(f"an angle is built from finite real numbers and symbols, not {value!r}")
-    return float(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):  # a whole number too large for a float
+            number = float(value)
+            if isfinite(number):
+                return number
+    raise CircuitError(f"an angle is built from finite real numbers and symbols, not {value!r}")

@@ -81,7 +81,9 @@ class BackendCapabilities:
         if missing:
             raise CapabilityError(f"backend {backend!r} has no gate {', '.join(sorted(missing))}")
         if batch.shots is None and not self.exact:
-            raise CapabilityError(f"backend {backend!r} only samples: set shots_per_circuit to a number instead of None")
+            raise CapabilityError(
+                f"backend {backend!r} only samples: set shots_per_circuit to a number instead of None"
+            )
         if batch.shots is not None and self.max_shots is not None and batch.shots > self.max_shots:
             raise CapabilityError(f"{batch.shots} shots a circuit; backend {backend!r} allows at most {self.max_shots}")
 
@@ -104,7 +106,7 @@ class Backend(ABC):
         return self.fingerprint.split("(")[0]
 
     def compile(self, structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Any:
-        """Prepare a structure and its measurement bases once for many rows. Pure: the executor keeps what it returns."""
+        """Prepare a structure and its measurement bases once for many rows. Pure: the executor keeps the result."""
         return structure
 
     def price(self, compiled: Any, batch: CircuitBatch) -> Cost:
@@ -168,7 +170,7 @@ class JobStatus:
 
 
 class RemoteBackend(Backend):
-    """A backend that takes jobs and has their results later. Every method may be called in another process than the last."""
+    """A backend that takes jobs and has their results later; each method may be called in another process."""
 
     @abstractmethod
     async def submit(self, batches: Sequence[CircuitBatch], compiled: Sequence[Any], token: str) -> str:

@@ -230,6 +230,8 @@ class ExecutionResult:
         for term in PauliSum.of(observable).terms:
             if any(letter != "Z" for _, letter in term.letters):
                 raise CircuitError(f"{term} cannot be read from outcomes in the computational basis")
+            if any(q >= len(bits) for bits in self.probabilities for q in term.qubits):
+                raise CircuitError(f"{term} acts on a qubit outside the register that was read")
             signs = {bits: (-1) ** sum(bits[q] == "1" for q in term.qubits) for bits in self.probabilities}
             total += term.coefficient * sum(signs[bits] * p for bits, p in self.probabilities.items())
         return total

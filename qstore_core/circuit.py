@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from operator import index
+from typing import SupportsIndex, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,7 +36,7 @@ class QuantumCircuit(GateMethods):
         operations: The gates, usually left out and chained.
 
     Raises:
-        CircuitError: A qubit outside the register, a qubit used twice by one gate, an angle that is missing or not finite.
+        CircuitError: A qubit outside the register or used twice by one gate, an angle that is missing or not finite.
 
     >>> theta = Parameter("theta")
     >>> circuit = QuantumCircuit(2).ry(0, 2 * theta + 0.5).cnot(0, 1)
@@ -69,11 +70,8 @@ class QuantumCircuit(GateMethods):
         >>> QuantumCircuit(2).append("cnot", (0, 1)) == QuantumCircuit(2).cnot(0, 1)
         True
         """
-        targets = (qubits,) if isinstance(qubits, int | np.integer) else tuple(qubits)
-        if not all(isinstance(qubit, int | np.integer) for qubit in targets):
-            raise CircuitError(f"{name}: qubits are whole numbers, not {targets!r}")
-        numbers = tuple(int(qubit) for qubit in targets)
-        operation = Operation(name, numbers, None if angle is None else Angle.of(angle))
+        targets = _whole_numbers(name, qubits if isinstance(qubits, Iterable) else (qubits,))
+        operation = Operation(name, targets, None if angle is None else Angle.of(angle))
         self._check(operation)
         return self._with((*self.operations, operation))
 
@@ -182,7 +180,7 @@ class QuantumCircuit(GateMethods):
         >>> QuantumCircuit(3).compose(QuantumCircuit(2).cnot(0, 1), qubits=[2, 0]).operations[0].qubits
         (2, 0)
         """
-        places = tuple(range(other.n_qubits)) if qubits is None else tuple(qubits)
+        places = _whole_numbers("compose", range(other.n_qubits) if qubits is None else qubits)
         if len(places) != other.n_qubits or len(set(places)) != other.n_qubits:
             raise CircuitError(f"compose needs {other.n_qubits} different qubits for the other circuit, not {places}")
         moved = tuple(
@@ -298,6 +296,12 @@ class QuantumCircuit(GateMethods):
     def __str__(self) -> str:
         return draw(self.n_qubits, self.operations)
 
+
+def _whole_numbers(name: str, qubits: Iterable[SupportsIndex]) -> tuple[int, ...]:
+    try:
+        return tuple(index(qubit) for qubit in qubits)
+    except TypeError:
+        raise CircuitError(f"{name}: qubits are whole numbers, not {qubits!r}") from None
 
 
 def _columns(name: str, values: ArrayLike, width: int) -> FloatArray:

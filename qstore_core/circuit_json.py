@@ -31,7 +31,9 @@ def operations_from_json(text: str) -> tuple[int, tuple[Operation, ...]]:
         if document.get("format") != FORMAT:
             raise CircuitError(f"not a circuit: its format is {document.get('format')!r}, expected {FORMAT!r}")
         return document["n_qubits"], tuple(_decode(entry) for entry in document["gates"])
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+    except CircuitError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CircuitError(f"not a circuit in {FORMAT} JSON: {type(error).__name__}: {error}") from error
 
 

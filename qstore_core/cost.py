@@ -41,6 +41,16 @@ class Cost:
             self.seconds + other.seconds,
         )
 
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(
+            self.usd_low - other.usd_low,
+            self.usd_high - other.usd_high,
+            self.circuits - other.circuits,
+            self.shots - other.shots,
+            self.jobs - other.jobs,
+            self.seconds - other.seconds,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

@@ -34,8 +34,7 @@ class Counts:
     starts: IntArray
 
     def __post_init__(self) -> None:
-        if self.n_bits > MAX_BITS:
-            raise CircuitError(f"outcomes of {self.n_bits} qubits: at most {MAX_BITS} can be read at once")
+        _check_width(self.n_bits)
         if np.any(np.diff(self.starts) < 1):
             row = int(np.argmin(np.diff(self.starts)))
             raise CircuitError(f"row {row} has no outcomes: every circuit needs at least one shot")
@@ -46,10 +45,12 @@ class Counts:
         widths = {len(bits) for row in rows for bits in row}
         if len(widths) != 1:
             raise CircuitError(f"bit strings of one batch have one length; found {sorted(widths)}")
+        n_bits = widths.pop()
+        _check_width(n_bits)
         ordered = [sorted((int(bits, 2), count) for bits, count in row.items() if count) for row in rows]
         entries = np.array([entry for row in ordered for entry in row], dtype=np.int64).reshape(-1, 2)
         starts = np.concatenate([[0], np.cumsum([len(row) for row in ordered])]).astype(np.int64)
-        return cls(widths.pop(), entries[:, 0].astype(np.uint64), entries[:, 1], starts)
+        return cls(n_bits, entries[:, 0].astype(np.uint64), entries[:, 1], starts)
 
     @classmethod
     def from_table(cls, table: IntArray) -> Counts:
@@ -108,3 +109,8 @@ class Counts:
         keys = [format(int(outcome), f"0{self.n_bits}b") for outcome in self.outcomes]
         pairs = list(zip(keys, self.counts.tolist(), strict=True))
         return [dict(pairs[begin:end]) for begin, end in zip(self.starts[:-1], self.starts[1:], strict=True)]
+
+
+def _check_width(n_bits: int) -> None:
+    if n_bits > MAX_BITS:
+        raise CircuitError(f"outcomes of {n_bits} qubits: at most {MAX_BITS} can be read at once")

@@ -20,6 +20,9 @@ def register_gradient_estimators(register: Register) -> None:
         f"{package}.finite_difference:FiniteDifference",
         summary="Central differences: for checks, not for hardware",
     )
+    register(
+        "adaptive", f"{package}.adaptive:Adaptive", summary="The cheapest right method for the backend and the shots"
+    )
     register("adjoint", f"{package}.adjoint:Adjoint", summary="Exact gradient on backends that offer it")
 
 

@@ -90,15 +90,22 @@ def _entry_points_text(distribution: Distribution) -> str:
 
 def _distribution_name(distribution: Distribution) -> str:
     try:
-        return str(distribution.metadata["Name"] or "unnamed")
+        return _field(distribution, "Name")
     except Exception:
         return "unnamed"
+
+
+def _field(distribution: Distribution, name: str) -> str:
+    # Without this check a missing field reads as None on some versions of Python and raises on others.
+    if name not in distribution.metadata:
+        raise ValueError(f"it has no field {name}")
+    return distribution.metadata[name]
 
 
 def _candidate(distribution: Distribution, entry_point: EntryPoint) -> Candidate:
     name = _distribution_name(distribution)
     try:
-        version, core_range = str(distribution.metadata["Version"]), _core_range(distribution)
+        version, core_range = _field(distribution, "Version"), _core_range(distribution)
         return Candidate(
             entry_point.name, name, version, core_range, entry_point, _version_error(entry_point.name, core_range)
         )
@@ -108,7 +115,7 @@ def _candidate(distribution: Distribution, entry_point: EntryPoint) -> Candidate
 
 def _damaged(plugin: str, file: str, error: Exception) -> PluginLoadError:
     problem = PluginLoadError(
-        f"plugin {plugin!r}: the file {file} of its distribution cannot be read ({error or type(error).__name__}); "
+        f"plugin {plugin!r}: the file {file} of its distribution cannot be read ({type(error).__name__}: {error}); "
         "install the distribution again"
     )
     problem.__cause__ = error

@@ -3,9 +3,9 @@
 Bit order, here and everywhere: **qubit 0 is the most significant bit**. The matrix of a gate on qubits `(a, b)` acts on
 the basis |00>, |01>, |10>, |11>, where the left digit belongs to `a`.
 
-A gate with an angle is `U(t) = exp(-i t H)` for a fixed Hermitian generator `H`, so its matrix for any number of angles
-is `sum_k exp(-i t lambda_k) P_k` over the eigenvalues and projectors of `H`, and the frequencies of an expectation value
-in `t` are the differences of those eigenvalues (Wierichs et al., arXiv 2107.12390).
+A gate with an angle is `U(t) = exp(-i t H)` for a fixed Hermitian generator `H`, so its matrix for any number of
+angles is `sum_k exp(-i t lambda_k) P_k` over the eigenvalues and projectors of `H`, and the frequencies of an
+expectation value in `t` are the differences of those eigenvalues (Wierichs et al., arXiv 2107.12390).
 """
 
 from __future__ import annotations
@@ -71,16 +71,17 @@ class Gate:
         """The unitary for each angle in radians: `(n,)` gives `(n, d, d)`."""
         levels, projectors = self.spectrum
         phases = np.exp(-1j * np.multiply.outer(np.asarray(angles, dtype=np.float64), levels))
-        return np.einsum("nk,kij->nij", phases, projectors)
+        unitaries: ComplexArray = np.einsum("nk,kij->nij", phases, projectors)
+        return unitaries
 
 
 def _pauli_words() -> Mapping[str, ComplexArray]:
-    single = {
+    single: dict[str, ComplexArray] = {
         "x": np.array([[0, 1], [1, 0]], dtype=np.complex128),
         "y": np.array([[0, -1j], [1j, 0]], dtype=np.complex128),
         "z": np.array([[1, 0], [0, -1]], dtype=np.complex128),
     }
-    return single | {letter * 2: np.kron(matrix, matrix) for letter, matrix in single.items()}
+    return single | {letter * 2: np.kron(matrix, matrix).astype(np.complex128) for letter, matrix in single.items()}
 
 
 def _controlled(matrix: ComplexArray, *, idle: complex) -> ComplexArray:
@@ -122,7 +123,7 @@ def _gate_set() -> dict[str, Gate]:
 
 
 def _width(matrix: ComplexArray) -> int:
-    return int(len(matrix)).bit_length() - 1
+    return len(matrix).bit_length() - 1
 
 
 GATES: Mapping[str, Gate] = MappingProxyType(_gate_set())

@@ -30,6 +30,8 @@ HOOKS: Mapping[Kind, str] = MappingProxyType(
     }
 )
 
+BUILT_IN = "built-in"
+
 _PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _NAME = re.compile(r"[a-z][\w-]*(\.[\w-]+)*")
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -57,20 +59,14 @@ class Registration:
 
 
 class PluginLoader:
-    """A pluggy manager that takes in plugins one by one.
+    """A pluggy manager that takes in plugins one by one."""
 
-    Args:
-        reserved: the names that no plugin may have or register.
-    """
-
-    def __init__(self, reserved: Iterable[str] = ()) -> None:
-        self._reserved = frozenset(reserved)
+    def __init__(self) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
 
     def load(self, name: str, find: Callable[[], object]) -> tuple[Registration, ...]:
         """What the plugin that `find` imports registers; on any failure a `PluginError`, and nothing of it stays."""
-        check_plugin_name(name, self._reserved)
         try:
             plugin = find()
         except (Exception, SystemExit) as error:
@@ -89,10 +85,10 @@ class PluginLoader:
             self._manager.register(plugin, name)
             self._check_hooks(name, plugin)
             return self._collect(name, plugin)
-        except BaseException as error:
+        except (Exception, SystemExit) as error:
             if self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)
-            if isinstance(error, PluginError) or not isinstance(error, (Exception, SystemExit)):
+            if isinstance(error, PluginError):
                 raise
             raise PluginLoadError(f"plugin {name!r} misuses a hook: {reason(error)}") from error
 
@@ -139,7 +135,9 @@ class _Collector:
     def _check(self, name: str, path: str) -> None:
         plugin = self.plugin
         if not (isinstance(name, str) and _NAME.fullmatch(name)):
-            raise PluginLoadError(f"plugin {plugin!r} registers {name!r}; a name looks like {plugin!r} or '{plugin}.fast'")
+            raise PluginLoadError(
+                f"plugin {plugin!r} registers {name!r}; a name looks like {plugin!r} or '{plugin}.<variant>'"
+            )
         if plugin != BUILT_IN and name.partition(".")[0] != plugin:
             raise PluginLoadError(
                 f"plugin {plugin!r} registers {self.kind} {name!r}, which it does not own; "
@@ -150,9 +148,6 @@ class _Collector:
                 f"plugin {plugin!r} registers {name!r} as {path!r}; "
                 "give an import path such as 'package.module:attribute'"
             )
-
-
-BUILT_IN = "built-in"
 
 
 def check_plugin_name(name: str, reserved: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +11,8 @@ import numpy as np
 from qstore_core.arrays import FloatArray, LabelArray
 from qstore_core.counts import Counts
 from qstore_core.observables import Letters, MeasurementGroup, PauliString, PauliSum, group_commuting
+
+_TABLE_ENTRIES = 2**16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,14 +39,37 @@ class MeasurementPlan:
             total += np.where(odd, -1.0, 1.0)[:, None] * weight
         return total
 
-    def table(self, group: int) -> FloatArray:
-        """`values` of every possible outcome of a group, `(2**n_bits, n_observables)`."""
-        n_bits = len(self.groups[group].basis)
-        return self.values(group, np.arange(2**n_bits, dtype=np.uint64))
+    def tables(self, group: int) -> Iterator[tuple[slice, FloatArray]]:
+        """`values` of every possible outcome of a group, part by part: a range of outcomes and their values.
 
-    def from_probabilities(self, probabilities: Sequence[FloatArray]) -> FloatArray:
+        The whole table, `(2**n_bits, n_observables)`, would be larger than the state of a wide register.
+        """
+        size = max(1, _TABLE_ENTRIES // len(self.constants))
+        total = 2 ** len(self.groups[group].basis)
+        for first in range(0, total, size):
+            part = slice(first, min(first + size, total))
+            yield part, self.values(group, np.arange(part.start, part.stop, dtype=np.uint64))
+
+    def diagonals(self, group: int, weights: FloatArray) -> FloatArray:
+        """`values` of every possible outcome, summed over observables with `weights` `(n_rows, n_observables)`.
+
+        Returns:
+            `(n_rows, 2**n_bits)`, the diagonals of the weighted observables in the group's basis.
+        """
+        diagonals = np.empty((len(weights), 2 ** len(self.groups[group].basis)))
+        for part, table in self.tables(group):
+            np.matmul(weights, table.T, out=diagonals[:, part])
+        return diagonals
+
+    def from_probabilities(self, probabilities: Iterable[FloatArray]) -> FloatArray:
         """Expectation values `(n_rows, n_observables)` from each group's probabilities `(n_rows, 2**n_bits)`."""
-        return self.constants + sum(rows @ self.table(group) for group, rows in enumerate(probabilities))
+        return self.constants + sum(self._fold(group, rows) for group, rows in enumerate(probabilities))
+
+    def _fold(self, group: int, rows: FloatArray) -> FloatArray:
+        total = np.zeros((len(rows), len(self.constants)))
+        for part, table in self.tables(group):
+            total += rows[:, part] @ table
+        return total
 
     def from_counts(self, counts: Sequence[Counts]) -> tuple[FloatArray, FloatArray]:
         """Estimates `(n_rows, n_observables)` and their covariance `(n_rows, n_observables, n_observables)`.
@@ -58,10 +83,10 @@ class MeasurementPlan:
         for group, measured in enumerate(counts):
             values = self.values(group, measured.outcomes)
             mean = measured.mean(values)
-            second = measured.mean(values[:, :, None] * values[:, None, :])
+            apart = values - np.repeat(mean, np.diff(measured.starts), axis=0)  # rounding leaves no negative variance
+            second = measured.mean(apart[:, :, None] * apart[:, None, :])
             with np.errstate(divide="ignore", invalid="ignore"):
-                shots = measured.totals[:, None, None] - 1.0
-                covariance += (second - mean[:, :, None] * mean[:, None, :]) / shots
+                covariance += second / (measured.totals[:, None, None] - 1.0)
             means += mean
         return means, covariance
 

@@ -65,7 +65,7 @@ class PauliString:
 class PauliSum:
     """A sum of Pauli strings: a Hermitian observable.
 
-    Equal strings are merged and the terms are kept in one order, so equal sums compare equal.
+    Equal strings are merged, what cancels is dropped and the terms are kept in one order, so equal sums compare equal.
 
     >>> PauliString("Z0") + PauliString("X1") == PauliString("X1") + PauliString("Z0")
     True
@@ -77,7 +77,8 @@ class PauliSum:
         weights: dict[Letters, float] = {}
         for term in terms:
             weights[term.letters] = weights.get(term.letters, 0.0) + term.coefficient
-        object.__setattr__(self, "terms", tuple(PauliString(word, weights[word]) for word in sorted(weights)))
+        kept = tuple(PauliString(word, weights[word]) for word in sorted(weights) if weights[word])
+        object.__setattr__(self, "terms", kept)
 
     @classmethod
     def of(cls, observable: PauliString | PauliSum | str) -> PauliSum:
@@ -91,7 +92,9 @@ class PauliSum:
         if isinstance(observable, str):
             observable = PauliString(observable)
         if not isinstance(observable, PauliString):
-            raise CircuitError(f"an observable is a PauliString, a sum of them or text like 'Z0 Z1', not {observable!r}")
+            raise CircuitError(
+                f"an observable is a PauliString, a sum of them or text like 'Z0 Z1', not {observable!r}"
+            )
         return cls((observable,))
 
     @property
@@ -163,7 +166,10 @@ def group_commuting(strings: Iterable[PauliString]) -> tuple[MeasurementGroup, .
 
 
 def _canonical(letters: str | Mapping[int, str] | Iterable[tuple[int, str]]) -> Letters:
-    pairs = _parsed(letters) if isinstance(letters, str) else list(dict(letters).items())
+    if isinstance(letters, str):
+        pairs = _parsed(letters)
+    else:
+        pairs = list(letters.items() if isinstance(letters, Mapping) else letters)
     qubits = [qubit for qubit, _ in pairs]
     if len(set(qubits)) != len(qubits):
         raise CircuitError(f"a Pauli string names each qubit once; {letters!r} repeats one")

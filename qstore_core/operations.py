@@ -55,6 +55,8 @@ class Operation:
 
     def __post_init__(self) -> None:
         gate = get_gate(self.name)
+        if not all(type(qubit) is int for qubit in self.qubits):  # True or 1.0 would equal 1 and change the digest
+            raise CircuitError(f"gate {self.name!r}: qubits are whole numbers, not {self.qubits!r}")
         if len(self.qubits) != gate.n_qubits or len(set(self.qubits)) != gate.n_qubits:
             raise CircuitError(f"gate {self.name!r} acts on {gate.n_qubits} different qubit(s), not on {self.qubits}")
         if gate.has_angle != (self.angle is not None):

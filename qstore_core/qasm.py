@@ -18,7 +18,9 @@ _RESERVED = frozenset(_NAMES.values()) | frozenset(
     "q pi tau euler input output gate qubit bit float int angle const let def if else for while in return measure "
     "barrier delay reset include cal defcal box duration stretch complex bool array extern void mutable readonly end "
     "x y z h s sdg t tdg sx rx ry rz p cx cz swap rxx ryy rzz crx cry crz ccx cp cu ch cy id u1 u2 u3 phase cphase "
-    "ctrl negctrl inv pow U gphase sin cos tan exp log sqrt mod break continue switch case default pragma".split()
+    "ctrl negctrl inv pow U gphase sin cos tan exp log sqrt mod break continue switch case default pragma OPENQASM "
+    "defcalgrammar qreg creg uint durationof true false im CX cswap opaque nop arcsin arccos arctan ceiling floor "
+    "popcount rotl rotr sizeof real imag".split()
 )
 
 

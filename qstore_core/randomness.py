@@ -1,7 +1,8 @@
 """Where every random number comes from: one run seed, and labels that name what each number is for.
 
-A **draw label** is a 64-bit hash of (run seed, stage, step, round, sample, term, sign). It names one circuit's randomness
-whatever job it travels in and however often it is retried, so that results do not depend on splitting or order.
+A **draw label** is a 64-bit hash of (run seed, stage, step, round, sample, term, sign). It names one circuit's
+randomness whatever job it travels in and however often it is retried, so that results do not depend on splitting or
+order.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def uniforms(labels: LabelArray, n: int) -> FloatArray:
     """
     with np.errstate(over="ignore"):
         states = labels[:, None] + np.arange(n, dtype=np.uint64) * _GOLDEN
-    return (mix64(states) >> np.uint64(11)) * 2.0**-53
+    numbers: FloatArray = (mix64(states) >> np.uint64(11)) * np.float64(2.0**-53)
+    return numbers
 
 
 def fresh_seed() -> int:

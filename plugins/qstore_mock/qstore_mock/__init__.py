@@ -1,0 +1,12 @@
+"""The plugin `mock`: an exact simulator in NumPy, and the plugin to read before writing one."""
+
+from __future__ import annotations
+
+from qstore_core import hookimpl
+from qstore_core.hookspecs import Register
+
+
+@hookimpl
+def register_backends(register: Register) -> None:
+    """Register the simulator; it is imported when it is first asked for."""
+    register("mock", "qstore_mock.backend:MockBackend", summary="NumPy simulator: exact, sampled and noisy")

@@ -20,14 +20,16 @@ from qstore_mock.program import Program, compile_program
 from qstore_mock.sampling import sample
 
 _AMPLITUDE_BYTES = 16
+_ROW_BYTES = 1024  # a row's angles, labels and gate matrices, which outweigh the states of very few qubits
+_SHOT_BYTES = 48  # a shot's random number and outcome, and the steps from one to the other
 
 
 class MockBackend(LocalBackend):
     """An exact simulator in NumPy: statevectors, or density matrices when gates are noisy.
 
     Args:
-        memory_bytes: The bound on the memory for states; rows are run in chunks that stay under it. It also sets the
-            widest circuit.
+        memory_bytes: The bound on the memory for running; rows are run in chunks that stay under it. It also sets the
+            widest circuit. Results come on top, and so do the shots of a single row.
         depolarizing: Depolarising strength after each gate, one number or (one-qubit, many-qubit); see `Noise`.
         readout_error: The probability that a bit is misread, one number or (0 read as 1, 1 read as 0).
 
@@ -65,7 +67,11 @@ class MockBackend(LocalBackend):
     async def execute(self, batch: CircuitBatch, compiled: Program) -> BatchResult:
         """Run every row: expectation values or probabilities when exact, else counts drawn by the rows' labels."""
         self.capabilities.check(batch, backend=self.name)
-        return BatchResult.concatenate([self._execute_chunk(chunk, compiled) for chunk in self._chunks(batch)])
+        plan = batch.plan
+        if plan is not None and not plan.groups:
+            return BatchResult(expectations=np.tile(plan.constants, (batch.n_rows, 1)))
+        chunks = self._chunks(batch, copies=mixed.COPIES if self.noise.on_gates else pure.COPIES)
+        return BatchResult.concatenate([self._execute_chunk(chunk, compiled) for chunk in chunks])
 
     async def gradient(self, batch: CircuitBatch, compiled: Program, cotangents: FloatArray) -> FloatArray:
         """Exact derivatives by the adjoint method; only without noise."""
@@ -77,14 +83,15 @@ class MockBackend(LocalBackend):
             raise ConfigurationError("gradients are of expectation values: give the batch observables")
         parts = []
         done = 0
-        for chunk in self._chunks(batch):
+        for chunk in self._chunks(batch, copies=pure.GRADIENT_COPIES):
             weights = cotangents[done : done + chunk.n_rows]
             parts.append(pure.angle_gradients(compiled, plan, chunk.angles, weights))
             done += chunk.n_rows
         return np.concatenate(parts)
 
-    def _chunks(self, batch: CircuitBatch) -> Iterator[CircuitBatch]:
-        row_bytes = _row_bytes(batch.structure.n_qubits, mixed_states=self.noise.on_gates)
+    def _chunks(self, batch: CircuitBatch, *, copies: int) -> Iterator[CircuitBatch]:
+        states = copies * _state_bytes(batch.structure.n_qubits, mixed_states=self.noise.on_gates)
+        row_bytes = states + _ROW_BYTES + _SHOT_BYTES * (batch.shots or 0)
         size = max(1, self.memory_bytes // row_bytes)
         for first in range(0, batch.n_rows, size):
             yield batch.rows(first, min(first + size, batch.n_rows))
@@ -98,35 +105,28 @@ class MockBackend(LocalBackend):
                     for group, rows in enumerate(probabilities)
                 )
             )
-        plan = batch.plan
-        if plan is None:
+        if batch.plan is None:
             return BatchResult(probabilities=tuple(probabilities))
-        if not plan.groups:
-            return BatchResult(expectations=np.tile(plan.constants, (batch.n_rows, 1)))
-        return BatchResult(expectations=plan.from_probabilities(probabilities))
+        return BatchResult(expectations=batch.plan.from_probabilities(probabilities))
 
-    def _probabilities(self, batch: CircuitBatch, program: Program) -> list[FloatArray]:
+    def _probabilities(self, batch: CircuitBatch, program: Program) -> Iterator[FloatArray]:
         if self.noise.on_gates:
-            density = mixed.run(program, batch.angles, self.noise)
-            return mixed.group_probabilities(program, density, self.noise)
+            return mixed.group_probabilities(program, mixed.run(program, batch.angles, self.noise), self.noise)
         read = pure.group_probabilities(program, pure.run(program, batch.angles))
         if not self.noise.on_readout:
             return read
-        return [
-            self.noise.misread(rows, len(group.basis)) for rows, group in zip(read, program.groups, strict=True)
-        ]
+        return (self.noise.misread(rows, len(group.basis)) for rows, group in zip(read, program.groups, strict=True))
 
 
-def _row_bytes(n_qubits: int, *, mixed_states: bool) -> int:
-    if mixed_states:
-        return int(_AMPLITUDE_BYTES * mixed.COPIES * 4**n_qubits)
-    return int(_AMPLITUDE_BYTES * pure.COPIES * 2**n_qubits)
+def _state_bytes(n_qubits: int, *, mixed_states: bool) -> int:
+    return int(_AMPLITUDE_BYTES * 2 ** (2 * n_qubits if mixed_states else n_qubits))
 
 
 def _widest(memory_bytes: int, *, mixed_states: bool) -> int:
-    if not isinstance(memory_bytes, int) or memory_bytes < _row_bytes(1, mixed_states=mixed_states):
+    copies = mixed.COPIES if mixed_states else max(pure.COPIES, pure.GRADIENT_COPIES)
+    if not isinstance(memory_bytes, int) or memory_bytes < copies * _state_bytes(1, mixed_states=mixed_states):
         raise ConfigurationError(f"memory_bytes={memory_bytes!r} is too little to simulate even one qubit")
     width = 1
-    while _row_bytes(width + 1, mixed_states=mixed_states) <= memory_bytes:
+    while copies * _state_bytes(width + 1, mixed_states=mixed_states) <= memory_bytes:
         width += 1
     return width

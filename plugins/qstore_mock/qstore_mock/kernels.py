@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -31,8 +31,8 @@ class Blocks:
         """The cut for `qubits`, in that order, of a register."""
         places = sorted(qubits)
         edges = [-1, *places, n_qubits]
-        gaps = [2 ** (right - left - 1) for left, right in zip(edges[:-1], edges[1:], strict=True)]
-        shape = tuple(length for gap in gaps[:-1] for length in (gap, 2)) + (gaps[-1],)
+        gaps = [2 ** (right - left - 1) for left, right in pairwise(edges)]
+        shape = (*(length for gap in gaps[:-1] for length in (gap, 2)), gaps[-1])
         indices = []
         for bits in product((0, 1), repeat=len(places)):
             setting = dict(zip(qubits, bits, strict=True))

@@ -6,6 +6,7 @@ index, so that `U rho U+` is `U` on the first copy and its conjugate on the seco
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 
@@ -24,8 +25,8 @@ class Noise:
     """How results differ from those of a perfect device.
 
     Attributes:
-        one_qubit: Depolarising strength after each one-qubit gate: with strength r the gate's qubits are replaced by the
-            maximally mixed state with probability r, so that r = 1 forgets everything.
+        one_qubit: Depolarising strength after each one-qubit gate: with strength r the gate's qubits are replaced by
+            the maximally mixed state with probability r, so that r = 1 forgets everything.
         many_qubits: The same after each gate on two qubits or more.
         read_0_as_1: The probability that a 0 is read as 1.
         read_1_as_0: The probability that a 1 is read as 0.
@@ -74,18 +75,20 @@ def run(program: Program, angles: FloatArray, noise: Noise) -> ComplexArray:
     return density
 
 
-def group_probabilities(program: Program, density: ComplexArray, noise: Noise) -> list[FloatArray]:
-    """The outcome probabilities of each measurement group, `(n_rows, 2**n_bits)`."""
-    results = []
-    dimension = 2**program.n_qubits
+def group_probabilities(program: Program, density: ComplexArray, noise: Noise) -> Iterator[FloatArray]:
+    """The outcome probabilities of each measurement group, one after the other, `(n_rows, 2**n_bits)`."""
     for group, rotations in zip(program.groups, program.rotations, strict=True):
-        rotated = density.copy() if rotations else density
-        for step in rotations:
-            _apply(rotated, program.n_qubits, step, np.empty((len(density), 0)))
-        diagonal = rotated.reshape(-1, dimension, dimension).diagonal(axis1=1, axis2=2).real
-        read = marginal(diagonal, program.n_qubits, group.qubits)
-        results.append(noise.misread(read, len(group.qubits)))
-    return results
+        read = marginal(_diagonal(program.n_qubits, density, rotations), program.n_qubits, group.qubits)
+        yield noise.misread(read, len(group.qubits))
+
+
+def _diagonal(n_qubits: int, density: ComplexArray, rotations: tuple[Step, ...]) -> FloatArray:
+    """The diagonals of density matrices after some rotations."""
+    rotated = density.copy() if rotations else density
+    for step in rotations:
+        _apply(rotated, n_qubits, step, np.empty((len(density), 0)))
+    diagonal: FloatArray = rotated.reshape(len(density), 2**n_qubits, -1).diagonal(axis1=1, axis2=2).real.copy()
+    return diagonal
 
 
 def _apply(density: ComplexArray, n_qubits: int, step: Step, angles: FloatArray) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from qstore_core.arrays import ComplexArray, FloatArray
@@ -9,7 +11,9 @@ from qstore_core.measurement import MeasurementPlan
 from qstore_mock.kernels import apply_matrix, marginal, probabilities, zero_state
 from qstore_mock.program import Program, Step
 
-COPIES = 4  # arrays as large as the state that exist at once, at the most
+# How many arrays as large as the states exist at once, at the most.
+COPIES = 5
+GRADIENT_COPIES = 6
 
 
 def run(program: Program, angles: FloatArray) -> ComplexArray:
@@ -20,23 +24,18 @@ def run(program: Program, angles: FloatArray) -> ComplexArray:
     return state
 
 
-def group_probabilities(program: Program, state: ComplexArray) -> list[FloatArray]:
-    """The outcome probabilities of each measurement group, `(n_rows, 2**n_bits)`."""
-    results = []
+def group_probabilities(program: Program, state: ComplexArray) -> Iterator[FloatArray]:
+    """The outcome probabilities of each measurement group, one after the other, `(n_rows, 2**n_bits)`."""
     for group, rotations in zip(program.groups, program.rotations, strict=True):
-        rotated = _rotated(state, rotations)
-        results.append(marginal(probabilities(rotated), program.n_qubits, group.qubits))
-    return results
+        yield marginal(probabilities(_rotated(state, rotations)), program.n_qubits, group.qubits)
 
 
-def angle_gradients(
-    program: Program, plan: MeasurementPlan, angles: FloatArray, cotangents: FloatArray
-) -> FloatArray:
+def angle_gradients(program: Program, plan: MeasurementPlan, angles: FloatArray, cotangents: FloatArray) -> FloatArray:
     """The adjoint method (Jones and Gacon, arXiv 2009.02823), for all rows at once.
 
-    With `|lambda> = O |psi>` for the observable `O = sum_k cotangent_k O_k`, and a gate `exp(-i t H)`, the derivative of
-    `<psi|O|psi>` by `t` is `2 Im <lambda|H|psi>`, both states taken right after the gate. One backward pass that undoes
-    gate after gate on both states gives every derivative.
+    With `|lambda> = O |psi>` for the observable `O = sum_k cotangent_k O_k`, and a gate `exp(-i t H)`, the derivative
+    of `<psi|O|psi>` by `t` is `2 Im <lambda|H|psi>`, both states taken right after the gate. One backward pass that
+    undoes gate after gate on both states gives every derivative.
 
     Returns:
         `(n_rows, n_angles)`: derivatives of `sum(cotangents * expectations)` of each row.
@@ -66,23 +65,30 @@ def _weighted_observable(
 ) -> ComplexArray:
     """`sum_k cotangents[:, k] * O_k |state>` for each row."""
     total = (cotangents @ plan.constants)[:, None] * state
-    no_angles = np.empty((len(state), 0))
-    for index, (group, rotations) in enumerate(zip(program.groups, program.rotations, strict=True)):
-        diagonal = _spread(plan.table(index) @ cotangents.T, program.n_qubits, group.qubits)
-        part = _rotated(state, rotations) * diagonal
-        for step in reversed(rotations):
-            step.apply(part, no_angles, adjoint=True)
-        total += part
+    for index, rotations in enumerate(program.rotations):
+        total += _weighted_group(program, index, rotations, state, plan.diagonals(index, cotangents))
     return total
 
 
-def _spread(values: FloatArray, n_qubits: int, qubits: tuple[int, ...]) -> FloatArray:
-    """A function of some qubits' outcomes, `(2**len(qubits), n_rows)`, as one of the register's: `(n_rows, 2**n)`."""
-    if len(qubits) == n_qubits:
-        return values.T
+def _weighted_group(
+    program: Program, index: int, rotations: tuple[Step, ...], state: ComplexArray, diagonals: FloatArray
+) -> ComplexArray:
+    """The part of one measurement group in `_weighted_observable`; in its basis it is diagonal."""
+    part = state.copy()
+    no_angles = np.empty((len(state), 0))
+    for step in rotations:
+        step.apply(part, no_angles)
+    _scale(part, diagonals, program.n_qubits, program.groups[index].qubits)
+    for step in reversed(rotations):
+        step.apply(part, no_angles, adjoint=True)
+    return part
+
+
+def _scale(state: ComplexArray, factors: FloatArray, n_qubits: int, qubits: tuple[int, ...]) -> None:
+    """Multiply amplitudes by factors `(n_rows, 2**len(qubits))` of some qubits' outcomes, in place."""
     shape = [2 if qubit in qubits else 1 for qubit in range(n_qubits)]
-    tensor = values.T.reshape(-1, *shape)
-    return np.broadcast_to(tensor, (len(tensor), *(2,) * n_qubits)).reshape(len(tensor), -1)
+    tensor = state.reshape(-1, *(2,) * n_qubits)
+    tensor *= factors.reshape(-1, *shape)
 
 
 def _generator_overlap(step: Step, costate: ComplexArray, state: ComplexArray) -> ComplexArray:

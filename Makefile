@@ -1,0 +1,38 @@
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow test-all lint bench
+
+help:           ## list the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(INSTALLED)       ## train on breast cancer, exact and with 100 shots, beside a classical baseline
+	$(BIN)/qstore train breast_cancer --qubits 8 --splits 5 --baseline --shots exact --shots 100
+
+test: $(INSTALLED)       ## the fast tests
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED)  ## the tests that take minutes or need the network
+	$(BIN)/python -m pytest -m slow
+
+test-all: $(INSTALLED)   ## every test
+	$(BIN)/python -m pytest -m ""
+
+lint: $(INSTALLED)       ## style, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)      ## compare readouts and initialisations
+	$(BIN)/python benchmarks/readout_and_initialisation.py
+
+# Made anew when any project changes what it needs. A venv without a working pip is one whose making was interrupted.
+$(INSTALLED): requirements-dev.txt $(PROJECTS)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@echo "installing requirements-dev.txt into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@

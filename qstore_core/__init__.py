@@ -1,0 +1,117 @@
+"""Train variational quantum circuits with as few circuits, shots, jobs and dollars as possible."""
+
+from __future__ import annotations
+
+from qstore_core.angles import Angle, Feature, Parameter
+from qstore_core.ansatz import Ansatz, HardwareEfficientAnsatz, RotationAnsatz
+from qstore_core.backend import (
+    Backend,
+    BackendCapabilities,
+    JobState,
+    JobStatus,
+    LocalBackend,
+    Prices,
+    RemoteBackend,
+)
+from qstore_core.batch import BatchResult, CircuitBatch, Estimates, ExecutionResult, VectorJacobianProduct, estimates
+from qstore_core.circuit import QuantumCircuit
+from qstore_core.config import TrainingConfig
+from qstore_core.cost import Budget, Cost
+from qstore_core.counts import Counts
+from qstore_core.data import ArrayLoader, train_test_split
+from qstore_core.encoding import Encoding
+from qstore_core.errors import (
+    BackendError,
+    CapabilityError,
+    CheckpointError,
+    CircuitError,
+    ConfigurationError,
+    DataError,
+    PluginCollisionError,
+    PluginError,
+    PluginLoadError,
+    PluginVersionError,
+    QStoreError,
+    RunDirectoryError,
+    UnknownNameError,
+)
+from qstore_core.executor import Executor
+from qstore_core.hookspecs import hookimpl
+from qstore_core.layers import HardwareEfficientQuantumLayer, QuantumLayer
+from qstore_core.manager import BackendManager
+from qstore_core.model import QuantumModel
+from qstore_core.observables import MeasurementGroup, PauliString, PauliSum
+from qstore_core.operations import CircuitStructure
+from qstore_core.preprocessing import FeatureScaler
+from qstore_core.problem import GradientEstimator, GradientResult, Problem
+from qstore_core.randomness import StepKey
+from qstore_core.registry import get_backend, plugins, register
+from qstore_core.tracker import PerformanceTracker
+from qstore_core.trainer import QuantumTrainer
+from qstore_core.training import TrainingMetrics
+from qstore_core.version import __version__
+
+__all__ = [
+    "Angle",
+    "Ansatz",
+    "ArrayLoader",
+    "Backend",
+    "BackendCapabilities",
+    "BackendError",
+    "BackendManager",
+    "BatchResult",
+    "Budget",
+    "CapabilityError",
+    "CheckpointError",
+    "CircuitBatch",
+    "CircuitError",
+    "CircuitStructure",
+    "ConfigurationError",
+    "Cost",
+    "Counts",
+    "DataError",
+    "Encoding",
+    "Estimates",
+    "ExecutionResult",
+    "Executor",
+    "Feature",
+    "FeatureScaler",
+    "GradientEstimator",
+    "GradientResult",
+    "HardwareEfficientAnsatz",
+    "HardwareEfficientQuantumLayer",
+    "JobState",
+    "JobStatus",
+    "LocalBackend",
+    "MeasurementGroup",
+    "Parameter",
+    "PauliString",
+    "PauliSum",
+    "PerformanceTracker",
+    "PluginCollisionError",
+    "PluginError",
+    "PluginLoadError",
+    "PluginVersionError",
+    "Prices",
+    "Problem",
+    "QStoreError",
+    "QuantumCircuit",
+    "QuantumLayer",
+    "QuantumModel",
+    "QuantumTrainer",
+    "RemoteBackend",
+    "RotationAnsatz",
+    "RunDirectoryError",
+    "StepKey",
+    "TrainingConfig",
+    "TrainingMetrics",
+    "UnknownNameError",
+    "VectorJacobianProduct",
+    "__version__",
+    "estimates",
+    "get_backend",
+    "hookimpl",
+    "plugins",
+    "register",
+    "train_test_split",
+]

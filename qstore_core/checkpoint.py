@@ -1,0 +1,151 @@
+"""Checkpoints: everything a run needs to go on, in one .npz file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qstore_core.arrays import FloatArray
+from qstore_core.cost import Cost
+from qstore_core.errors import CheckpointError, RunDirectoryError
+
+FORMAT = "qstore-checkpoint-1"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Checkpoint:
+    """The state of a run between two steps.
+
+    Attributes:
+        model: The fingerprint of the model it belongs to.
+        parameters: The circuit's parameters.
+        loss_parameters: The loss's own.
+        loss: "cross_entropy", "mse" or "function".
+        optimizer_name: Which optimiser.
+        optimizer: State of the optimiser of the circuit's parameters.
+        loss_optimizer: State of the optimiser of the loss's.
+        estimator: State of the gradient estimator.
+        gradient_method: Which estimator that state belongs to.
+        seed: The run's seed.
+        step: Steps done.
+        epoch: Epochs done.
+        batches_done: Batches done of the epoch that was begun.
+        spent: What the run has cost so far.
+        scaler: The arrays of the model's feature scaler, or nothing.
+    """
+
+    model: str
+    parameters: FloatArray
+    loss_parameters: FloatArray
+    loss: str
+    optimizer_name: str
+    optimizer: Mapping[str, Any]
+    loss_optimizer: Mapping[str, Any]
+    estimator: Any
+    gradient_method: str
+    seed: int
+    step: int
+    epoch: int
+    batches_done: int
+    spent: Cost
+    scaler: Mapping[str, FloatArray] = field(default_factory=dict)
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint: to a temporary file, then in one move, so that a crash leaves the old one or the new one.
+
+    Raises:
+        RunDirectoryError: The place cannot be written.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    document = _flatten(asdict(checkpoint), arrays)
+    buffer = io.BytesIO()
+    header = json.dumps({"format": FORMAT, "checkpoint": document}, allow_nan=False)
+    np.savez(buffer, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged; nothing is changed.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        document = json.loads(arrays.pop("header").tobytes())
+        if document["format"] != FORMAT:
+            raise CheckpointError(f"{path} is a checkpoint of another version: {document['format']!r}, not {FORMAT!r}")
+        values = _unflatten(document["checkpoint"], arrays)
+        return Checkpoint(**{**values, "spent": Cost(**values["spent"])})
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint at {path}") from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"the checkpoint {path} is damaged ({type(error).__name__}: {error}); remove it to start afresh"
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a crash at any instant leaves the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunDirectoryError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    if os.name != "posix":
+        return  # elsewhere a directory cannot be opened, and the rename is durable by itself
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _flatten(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """`value` as JSON, its arrays moved into `arrays` and referred to by name."""
+    if isinstance(value, np.ndarray):
+        name = f"array_{len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, Mapping):
+        return {"dict": {key: _flatten(entry, arrays) for key, entry in value.items()}}
+    if isinstance(value, list | tuple):
+        return {"list": [_flatten(entry, arrays) for entry in value]}
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise CheckpointError(f"a checkpoint stores numbers, strings, arrays, lists and dicts, not {type(value).__name__}")
+
+
+def _unflatten(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "array":
+        return arrays[content]
+    if kind == "list":
+        return [_unflatten(entry, arrays) for entry in content]
+    return {key: _unflatten(entry, arrays) for key, entry in content.items()}

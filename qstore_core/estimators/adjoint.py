@@ -1,0 +1,52 @@
+"""The exact gradient, for simulators that can differentiate themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qstore_core.arrays import FloatArray
+from qstore_core.batch import VectorJacobianProduct
+from qstore_core.errors import CapabilityError
+from qstore_core.problem import GradientResult, Problem, Rounds, State
+from qstore_core.randomness import StepKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjoint:
+    """Equal to parameter shift with exact expectation values, for the price of a few forward passes."""
+
+    def start(self, problem: Problem, parameters: FloatArray) -> State:
+        """Nothing is carried from step to step.
+
+        Raises:
+            CapabilityError: The backend has no adjoint gradient, or shots were asked for.
+        """
+        if not problem.capabilities.adjoint:
+            raise CapabilityError(
+                "gradient_method='adjoint' needs a noiseless simulator that offers it; use 'parameter_shift' or 'spsa'"
+            )
+        if problem.shots is not None:
+            raise CapabilityError(
+                f"gradient_method='adjoint' is exact: set shots_per_circuit=None (it is {problem.shots}), or use "
+                "'parameter_shift' or 'spsa'"
+            )
+        return None
+
+    def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
+        """Two rounds: the outputs, then their derivatives weighted by those of the loss."""
+        samples = np.arange(problem.n_samples)
+        batch = problem.batch(parameters, samples, key.draws(sample=samples))
+        (result,) = yield (batch,)
+        loss = problem.loss_of(problem.outputs(batch, result).values)
+        (derivatives,) = yield (VectorJacobianProduct(batch, loss.output_gradient),)
+        assert derivatives.angle_gradients is not None
+        by_angle = derivatives.angle_gradients.sum(axis=0)
+        answer = GradientResult(
+            problem.circuit.affine.parameters.matrix @ by_angle * problem.trained,
+            loss.value,
+            method="adjoint",
+            loss_gradients=loss.parameter_gradient,
+        )
+        return answer, state

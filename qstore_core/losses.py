@@ -1,0 +1,201 @@
+"""Losses: classical functions of a model's outputs, with their derivatives by those outputs.
+
+Labels become targets of +1 for the right output and -1 for the others; with one output, +1 for class 1 and -1 for
+class 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from qstore_core.arrays import FloatArray
+from qstore_core.errors import ConfigurationError, DataError, UnknownNameError
+
+_EMPTY = np.empty(0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LossValue:
+    """A loss and its derivatives.
+
+    Attributes:
+        value: The loss of the batch.
+        output_gradient: `(n_samples, n_outputs)`, its derivative by each output.
+        parameter_gradient: Its derivative by the loss's own trained parameters.
+    """
+
+    value: float
+    output_gradient: FloatArray
+    parameter_gradient: FloatArray
+
+
+class Loss(Protocol):
+    """A loss that training can follow."""
+
+    @property
+    def initial_parameters(self) -> FloatArray:
+        """The start of the numbers that the loss trains along with the circuit; often none."""
+        ...
+
+    def __call__(self, outputs: FloatArray, targets: FloatArray, parameters: FloatArray) -> LossValue:
+        """The loss of outputs `(n_samples, n_outputs)` against targets of the same shape."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeanSquaredError:
+    """`mean((f - y)**2)` over samples and outputs.
+
+    >>> MeanSquaredError()(np.array([[0.5]]), np.array([[1.0]]), np.empty(0)).value
+    0.25
+    """
+
+    initial_parameters: ClassVar[FloatArray] = _EMPTY
+
+    def __call__(self, outputs: FloatArray, targets: FloatArray, parameters: FloatArray) -> LossValue:
+        error = outputs - targets
+        return LossValue(float(np.mean(error**2)), 2 * error / error.size, _EMPTY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CrossEntropy:
+    """`-mean(log softmax(s f)[class])`, the scale `s` of the outputs trained along, from 4.
+
+    A single output f stands for the pair (-f, f).
+
+    >>> CrossEntropy()(np.array([[0.0, 0.0]]), np.array([[1.0, -1.0]]), np.array([4.0])).value.__round__(4)
+    0.6931
+    """
+
+    initial_parameters: ClassVar[FloatArray] = np.array([4.0])
+
+    def __call__(self, outputs: FloatArray, targets: FloatArray, parameters: FloatArray) -> LossValue:
+        if outputs.shape[1] == 1:
+            pair = self(_pair(outputs), _pair(targets), parameters)
+            single = pair.output_gradient[:, 1:] - pair.output_gradient[:, :1]
+            return LossValue(pair.value, single, pair.parameter_gradient)
+        scale = parameters[0]
+        logits = scale * (outputs - outputs.max(axis=1, keepdims=True))
+        log_total = np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        right = targets.argmax(axis=1)[:, None]
+        value = float(np.mean(log_total - np.take_along_axis(logits, right, axis=1)))
+        by_logit = np.exp(logits - log_total)
+        np.put_along_axis(by_logit, right, np.take_along_axis(by_logit, right, axis=1) - 1, axis=1)
+        by_logit /= len(outputs)
+        return LossValue(value, by_logit * scale, np.array([np.sum(by_logit * outputs)]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallableLoss:
+    """A user's `function(outputs, targets) -> float`, differentiated by central differences in the outputs.
+
+    The differences are classical and run no circuit; their error is about 1e-9 for a smooth function.
+
+    >>> loss = CallableLoss(lambda outputs, targets: float(np.mean((outputs - targets) ** 4)))
+    >>> loss(np.array([[1.0]]), np.array([[0.0]]), np.empty(0)).output_gradient.round(6)
+    array([[4.]])
+    """
+
+    function: Callable[[FloatArray, FloatArray], float]
+    initial_parameters: ClassVar[FloatArray] = _EMPTY
+
+    def __call__(self, outputs: FloatArray, targets: FloatArray, parameters: FloatArray) -> LossValue:
+        step = 1e-5
+        gradient = np.empty_like(outputs)
+        for index in np.ndindex(*outputs.shape):
+            moved = outputs.copy()
+            moved[index] += step
+            above = self._value(moved, targets)
+            moved[index] -= 2 * step
+            gradient[index] = (above - self._value(moved, targets)) / (2 * step)
+        return LossValue(self._value(outputs, targets), gradient, _EMPTY)
+
+    def _value(self, outputs: FloatArray, targets: FloatArray) -> float:
+        value = float(self.function(outputs, targets))
+        if not np.isfinite(value):
+            raise ConfigurationError(f"the loss function returned {value}; it must be finite for outputs in [-1, 1]")
+        return value
+
+
+LOSSES: dict[str, Callable[[], Loss]] = {"cross_entropy": CrossEntropy, "mse": MeanSquaredError}
+"""The losses by name."""
+
+LossLike = str | Callable[[FloatArray, FloatArray], float] | None
+"""What a configuration may say: a name, a function of (outputs, targets), or None to go by the labels."""
+
+
+def make_loss(loss: LossLike, *, labels_are_classes: bool) -> Loss:
+    """The loss that a configuration asks for; None is cross-entropy for classes and mean squared error for numbers.
+
+    >>> type(make_loss(None, labels_are_classes=True)).__name__
+    'CrossEntropy'
+    """
+    if loss is None:
+        loss = "cross_entropy" if labels_are_classes else "mse"
+    if callable(loss):
+        return CallableLoss(loss)
+    if loss not in LOSSES:
+        raise UnknownNameError.of("loss", loss, LOSSES, advice="or give a function (outputs, targets) -> float")
+    if loss == "cross_entropy" and not labels_are_classes:
+        raise DataError("loss='cross_entropy' needs integer class labels; these are floats: use loss='mse' or integers")
+    return LOSSES[loss]()
+
+
+def is_classes(labels: ArrayLike) -> bool:
+    """Whether labels are class numbers rather than target values: integers or booleans, not floats.
+
+    >>> is_classes([0, 1]), is_classes([0.0, 1.0])
+    (True, False)
+    """
+    return np.asarray(labels).dtype.kind in "iub"
+
+
+def make_targets(labels: ArrayLike, output_dim: int) -> FloatArray:
+    """Targets `(n_samples, output_dim)` float64: +-1 for class labels `(n_samples,)`, floats as they are.
+
+    Raises:
+        DataError: Labels that do not match `output_dim`, or are not finite.
+
+    >>> make_targets([1, 0], 2)
+    array([[-1.,  1.],
+           [ 1., -1.]])
+    >>> make_targets([1, 0], 1)
+    array([[ 1.],
+           [-1.]])
+    """
+    array = np.asarray(labels)
+    if is_classes(array):
+        return _class_targets(array, output_dim)
+    if array.dtype.kind != "f":
+        raise DataError(
+            f"labels are integers (classes) or floats (targets), not {array.dtype}; number the classes first"
+        )
+    targets = array.astype(np.float64).reshape(len(array), -1)
+    if targets.shape[1] != output_dim:
+        raise DataError(f"targets have {targets.shape[1]} column(s) and the model output_dim={output_dim}")
+    if not np.isfinite(targets).all():
+        raise DataError("targets must be finite; found nan or inf")
+    return targets
+
+
+def _class_targets(labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]], output_dim: int) -> FloatArray:
+    if labels.ndim != 1:
+        raise DataError(f"class labels are one number a sample, shape (n_samples,), not {labels.shape}")
+    n_classes = max(2, output_dim)
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= n_classes:
+        raise DataError(
+            f"labels run from {low} to {high}, but output_dim={output_dim} takes classes 0 to {n_classes - 1}; "
+            "renumber the labels or change output_dim"
+        )
+    targets = np.where(labels[:, None] == np.arange(n_classes), 1.0, -1.0)
+    return targets[:, 1:] if output_dim == 1 else targets
+
+
+def _pair(values: FloatArray) -> FloatArray:
+    return np.concatenate([-values, values], axis=1)

@@ -1,0 +1,313 @@
+"""The model: a circuit with parameters, and the observables that are its outputs."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from qstore_core.ansatz import Ansatz, HardwareEfficientAnsatz, RotationAnsatz
+from qstore_core.arrays import BoolArray, FloatArray
+from qstore_core.backend import Backend, BackendCapabilities
+from qstore_core.batch import CircuitBatch, estimates
+from qstore_core.circuit import QuantumCircuit
+from qstore_core.config import TrainingConfig
+from qstore_core.encoding import make_encoding
+from qstore_core.errors import CapabilityError, ConfigurationError, DataError
+from qstore_core.executor import Executor
+from qstore_core.initialization import initial_parameters
+from qstore_core.observables import PauliString, PauliSum
+from qstore_core.preprocessing import FeatureScaler
+from qstore_core.randomness import StepKey, fresh_seed
+from qstore_core.registry import default_registry
+
+Observable = PauliString | PauliSum | str
+_ANY = BackendCapabilities(max_qubits=2**31)
+
+
+def mean_z(n_qubits: int, output_dim: int) -> tuple[PauliSum, ...]:
+    """The default readout: output k is the mean of Z over the qubits q with `q mod output_dim = k`.
+
+    It sees every qubit through one circuit, and its gradient vanishes far more slowly with the width than that of a
+    single Z at the end of an entangling chain; `docs/readout.md` has the measurements.
+
+    >>> mean_z(4, 2)
+    (0.5*Z0 + 0.5*Z2, 0.5*Z1 + 0.5*Z3)
+    """
+    if not 1 <= output_dim <= n_qubits:
+        raise ConfigurationError(
+            f"output_dim is from 1 to n_qubits={n_qubits} with the default readout, not {output_dim}; use more qubits "
+            "or give readout= observables"
+        )
+    chosen = [range(output, n_qubits, output_dim) for output in range(output_dim)]
+    return tuple(PauliSum(PauliString({q: "Z"}, 1 / len(qubits)) for q in qubits) for qubits in chosen)
+
+
+class QuantumModel:
+    """A variational circuit whose expectation values are the outputs.
+
+    Args:
+        input_dim: Columns of the inputs.
+        n_qubits: Width of the circuit.
+        output_dim: Number of outputs; for C classes C, or 1 for two classes.
+        backend: Where `forward` runs; None: the trainer's.
+        depth: Layers of trained gates.
+        hardware_efficient: RY+RZ layers (2 parameters a qubit and layer), else RX+RY+RZ (3).
+        entanglement: "linear", "circular", "full" or "hardware_aware".
+        encoding: "angle" (input i, in radians, on qubit i mod n) or "zz".
+        reuploading: Whether the encoding is repeated before every layer.
+        ansatz: Instead of all that: a `QuantumCircuit` with `Feature`s and `Parameter`s, the name of a registered
+            ansatz, or an object with its `circuit` method. A circuit without features gets the encoding put before it.
+        readout: One observable for each output; None is `mean_z`.
+        seed: For the initial parameters; None: the trainer's seed, or fresh.
+
+    Raises:
+        ConfigurationError: Sizes or names that are not permitted.
+        CapabilityError: More qubits than the backend has.
+
+    >>> model = QuantumModel(input_dim=4, n_qubits=4, output_dim=2, seed=1)
+    >>> model.n_parameters, model.observables[0]
+    (16, 0.5*Z0 + 0.5*Z2)
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        n_qubits: int,
+        output_dim: int,
+        backend: Backend | None = None,
+        depth: int = 2,
+        hardware_efficient: bool = True,
+        entanglement: str = "linear",
+        encoding: str = "angle",
+        reuploading: bool = False,
+        ansatz: QuantumCircuit | Ansatz | str | None = None,
+        readout: Sequence[Observable] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        for name, value in (("input_dim", input_dim), ("n_qubits", n_qubits), ("output_dim", output_dim)):
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+                raise ConfigurationError(f"QuantumModel({name}={value!r}): must be a whole number of at least 1")
+        capabilities = _ANY if backend is None else backend.capabilities
+        if n_qubits > capabilities.max_qubits and backend is not None:
+            raise CapabilityError(
+                f"n_qubits={n_qubits}, and backend {backend.name!r} has at most {capabilities.max_qubits}; use fewer "
+                "qubits or another backend"
+            )
+        self.input_dim = input_dim
+        self.n_qubits = n_qubits
+        self.output_dim = output_dim
+        self.backend = backend
+        self.depth = depth
+        self.seed = seed
+        self.scaler: FeatureScaler | None = None
+        self._encoding = make_encoding(encoding, input_dim, n_qubits)
+        if ansatz is None:
+            kind = HardwareEfficientAnsatz if hardware_efficient else RotationAnsatz
+            ansatz = kind(entanglement=entanglement, encoding=self._encoding, reuploading=reuploading)
+        elif isinstance(ansatz, str):
+            special = None if encoding == "angle" else self._encoding
+            ansatz = _registered(ansatz, entanglement=entanglement, reuploading=reuploading, encoding=special)
+        self.circuit = self._build(ansatz, capabilities)
+        self.observables = self._readout(readout)
+        self._trainable = np.ones(self.n_parameters, dtype=bool)
+        self._assigned = False
+        self._parameters = np.empty(0)
+        self.initialize(fresh_seed() if seed is None else seed)
+        self._warn_of_lost_features()
+
+    @classmethod
+    def from_config(
+        cls, config: TrainingConfig, input_dim: int, output_dim: int, backend: Backend | None = None
+    ) -> Self:
+        """A model of the shape that a configuration describes.
+
+        >>> QuantumModel.from_config(TrainingConfig(n_qubits=3, circuit_depth=1), 3, 1).n_parameters
+        6
+        """
+        return cls(
+            input_dim,
+            config.n_qubits,
+            output_dim,
+            backend,
+            depth=config.circuit_depth,
+            hardware_efficient=config.hardware_efficient_ansatz,
+            entanglement=config.entanglement,
+            seed=config.seed,
+        )
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of trained parameters."""
+        return len(self.circuit.parameters)
+
+    @property
+    def parameters(self) -> FloatArray:
+        """The parameters, `(n_parameters,)` float64, radians, in the order of `circuit.parameters`; assignable."""
+        return self._parameters.copy()
+
+    @parameters.setter
+    def parameters(self, values: ArrayLike) -> None:
+        array = np.array(values, dtype=np.float64)
+        if array.shape != (self.n_parameters,) or not np.isfinite(array).all():
+            raise ConfigurationError(
+                f"parameters are {self.n_parameters} finite numbers, not an array of shape {array.shape}"
+                + ("" if np.isfinite(array).all() else " with nan or inf in it")
+            )
+        self._parameters = array
+        self._assigned = True
+
+    @property
+    def trainable(self) -> BoolArray:
+        """Which parameters training moves, `(n_parameters,)`."""
+        return self._trainable.copy()
+
+    @property
+    def n_features(self) -> int:
+        """The features that the circuit takes."""
+        return len(self.circuit.features)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the circuit and its readout: two models with one fingerprint can share parameters."""
+        text = self.circuit.to_json() + repr(self.observables)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def freeze_parameters(self, indices: Sequence[int]) -> None:
+        """Keep these parameters as they are during training.
+
+        >>> model = QuantumModel(2, 2, 1)
+        >>> model.freeze_parameters([0, 1])
+        >>> int(model.trainable.sum())
+        6
+        """
+        for index in indices:
+            if not -self.n_parameters <= index < self.n_parameters:
+                raise ConfigurationError(f"parameter {index}: this model has parameters 0 to {self.n_parameters - 1}")
+        self._trainable[list(indices)] = False
+
+    def unfreeze_all(self) -> None:
+        """Let training move every parameter again."""
+        self._trainable[:] = True
+
+    def initialize(self, seed: int) -> None:
+        """Draw the initial parameters anew from `seed`, near the identity so that the gradient survives depth."""
+        self._parameters = initial_parameters(self.n_parameters, StepKey(seed, "initialize").generator("parameters"))
+        self._assigned = False
+
+    def initialize_unless_chosen(self, seed: int) -> None:
+        """`initialize`, unless the model was given a seed or parameters of its own."""
+        if self.seed is None and not self._assigned:
+            self.initialize(seed)
+
+    def check_inputs(self, x: ArrayLike) -> FloatArray:
+        """`x` as `(n_rows, input_dim)` float64.
+
+        Raises:
+            DataError: Another number of columns, no rows, or values that are not finite numbers.
+        """
+        try:
+            inputs = np.asarray(x, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"inputs must be numbers: {error}") from error
+        if inputs.ndim not in (1, 2) or inputs.shape[-1] != self.input_dim:
+            raise DataError(
+                f"inputs need shape (n_samples, {self.input_dim}), the model's input_dim, not {inputs.shape}"
+            )
+        if not inputs.size:
+            raise DataError("there are no samples in the inputs")
+        if not np.isfinite(inputs).all():
+            row = int(np.argwhere(~np.isfinite(np.atleast_2d(inputs)))[0, 0])
+            raise DataError(f"inputs must be finite; row {row} holds nan or inf: drop or fill it first")
+        return np.atleast_2d(inputs)
+
+    def encode(self, x: ArrayLike) -> FloatArray:
+        """The features of inputs `(n_rows, input_dim)`: `(n_rows, n_features)`."""
+        return self._encoding.encode(self.check_inputs(x))
+
+    async def forward(self, x: ArrayLike, shots: int | None = None) -> FloatArray:
+        """The outputs, in [-1, 1] with the default readout.
+
+        Args:
+            x: `(input_dim,)` or `(n_rows, input_dim)`, angles in radians as they come.
+            shots: Shots of each circuit; None for exact.
+
+        Returns:
+            `(output_dim,)` or `(n_rows, output_dim)`.
+
+        >>> import asyncio
+        >>> from qstore_core import get_backend
+        >>> model = QuantumModel(2, 2, 1, backend=get_backend("mock"))
+        >>> asyncio.run(model.forward([[0.1, 0.2], [0.3, 0.4]])).shape
+        (2, 1)
+        """
+        outputs = await self.run(Executor(self._own_backend()), x, shots=shots, key=StepKey(fresh_seed(), "forward"))
+        return outputs[0] if np.ndim(x) == 1 else outputs
+
+    async def predict(self, x: ArrayLike, shots: int | None = None) -> Any:
+        """Class labels `(n_rows,)` of inputs as they were given to `fit`: scaled first when the model has a scaler."""
+        inputs = x if self.scaler is None else self.scaler.transform(x)
+        return self.classes_of(np.atleast_2d(await self.forward(inputs, shots)))
+
+    def classes_of(self, outputs: FloatArray) -> Any:
+        """The class that each row of outputs means: the largest, or with one output 1 where it is above 0."""
+        return (outputs[:, 0] > 0).astype(np.int64) if self.output_dim == 1 else outputs.argmax(axis=1)
+
+    async def run(self, executor: Executor, x: ArrayLike, *, shots: int | None, key: StepKey) -> FloatArray:
+        """The outputs `(n_rows, output_dim)` with a given executor and randomness."""
+        features = self.encode(x)
+        angles = self.circuit.affine.angles(features, self._parameters, len(features))
+        draws = None if shots is None else key.draws(sample=np.arange(len(features)))
+        batch = CircuitBatch(self.circuit.structure, angles, self.observables, shots, draws)
+        (result,) = await executor.run((batch,))
+        return estimates(batch, result).values
+
+    def _own_backend(self) -> Backend:
+        if self.backend is None:
+            raise ConfigurationError(
+                "this model has no backend yet: train it, or set model.backend = get_backend('mock')"
+            )
+        return self.backend
+
+    def _build(self, ansatz: QuantumCircuit | Ansatz, capabilities: BackendCapabilities) -> QuantumCircuit:
+        n_features = self._encoding.n_features
+        if isinstance(ansatz, QuantumCircuit):
+            circuit = ansatz if ansatz.features else self._encoding.circuit().compose(ansatz)
+        else:
+            circuit = ansatz.circuit(self.n_qubits, self.depth, n_features, capabilities)
+        if circuit.n_qubits != self.n_qubits:
+            raise ConfigurationError(f"the ansatz has {circuit.n_qubits} qubits and the model n_qubits={self.n_qubits}")
+        if len(circuit.features) != n_features:
+            raise ConfigurationError(
+                f"the ansatz takes {len(circuit.features)} features and the encoding makes {n_features} of "
+                f"input_dim={self.input_dim}"
+            )
+        return circuit
+
+    def _readout(self, readout: Sequence[Observable] | None) -> tuple[PauliSum, ...]:
+        if readout is None:
+            return mean_z(self.n_qubits, self.output_dim)
+        observables = tuple(PauliSum.of(observable) for observable in readout)
+        if len(observables) != self.output_dim:
+            raise ConfigurationError(f"readout has {len(observables)} observable(s) for output_dim={self.output_dim}")
+        widest = max((qubit for observable in observables for qubit in observable.qubits), default=0)
+        if widest >= self.n_qubits:
+            raise ConfigurationError(f"readout acts on qubit {widest}; the model has qubits 0 to {self.n_qubits - 1}")
+        return observables
+
+    def _warn_of_lost_features(self) -> None:
+        lost = np.flatnonzero(~(self.circuit.affine.features.matrix != 0).any(axis=1))
+        if len(lost):
+            warnings.warn(f"feature(s) {lost.tolist()} enter no gate: they cannot influence the output", stacklevel=3)
+
+
+def _registered(name: str, **chosen: object) -> Ansatz:
+    """The ansatz called `name`; it is given the arguments that differ from their defaults, and so need not take any."""
+    defaults = {"entanglement": "linear", "reuploading": False, "encoding": None}
+    options = {key: value for key, value in chosen.items() if value != defaults[key]}
+    made: Ansatz = default_registry().create("ansatz", name, **options)
+    return made

@@ -1,0 +1,142 @@
+"""What a gradient estimator works on: the circuit, one mini-batch and the loss, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from qstore_core.arrays import BoolArray, FloatArray, IntArray, LabelArray
+from qstore_core.backend import BackendCapabilities
+from qstore_core.batch import BatchResult, CircuitBatch, Estimates, VectorJacobianProduct, estimates
+from qstore_core.circuit import QuantumCircuit
+from qstore_core.errors import ConfigurationError
+from qstore_core.losses import Loss, LossValue
+from qstore_core.observables import PauliSum
+from qstore_core.randomness import StepKey
+
+State: TypeAlias = Any
+"""What an estimator carries from step to step: numbers, strings, arrays, and lists and dicts of them, or None."""
+
+Request: TypeAlias = CircuitBatch | VectorJacobianProduct
+Rounds: TypeAlias = Generator[tuple[Request, ...], tuple[BatchResult, ...], tuple["GradientResult", State]]
+"""A step: yields what is to be run, is sent the results, returns the gradient and the next state."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradientResult:
+    """An estimate of the gradient of a loss, and what it took.
+
+    An estimator fills in what it knows; counts and time are filled in by the executor, which saw them.
+
+    Attributes:
+        gradients: `(n_parameters,)` float64.
+        function_value: The loss at, or next to, the parameters.
+        n_circuit_executions: Circuits run.
+        n_shots: Shots over all circuits; 0 when exact.
+        n_jobs: Jobs submitted.
+        variance: The estimated total variance of `gradients`, where the method knows it.
+        method: The name of the method.
+        computation_time_ms: Wall time in milliseconds.
+        metadata: Whatever else the method has to say, JSON values.
+        loss_gradients: The gradient by the loss's own trained parameters.
+
+    >>> GradientResult(np.zeros(2), 0.5).n_circuit_executions
+    0
+    """
+
+    gradients: FloatArray
+    function_value: float
+    n_circuit_executions: int = 0
+    n_shots: int = 0
+    n_jobs: int = 0
+    variance: float | None = None
+    method: str = ""
+    computation_time_ms: float = 0.0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    loss_gradients: FloatArray = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Problem:
+    """One mini-batch: minimise the loss of the circuit's expectation values by its parameters.
+
+    Attributes:
+        circuit: The circuit; its parameters are what is trained.
+        observables: One for each output.
+        features: `(n_samples, n_features)`, encoded inputs.
+        targets: `(n_samples, n_outputs)`.
+        loss: The loss.
+        loss_parameters: The present values of the loss's own parameters.
+        shots: Shots of each circuit; None for exact.
+        trained: `(n_parameters,)`, which parameters move; the gradient of the others is 0.
+        capabilities: What the backend can do.
+    """
+
+    circuit: QuantumCircuit
+    observables: tuple[PauliSum, ...]
+    features: FloatArray
+    targets: FloatArray
+    loss: Loss
+    loss_parameters: FloatArray
+    shots: int | None
+    trained: BoolArray
+    capabilities: BackendCapabilities
+
+    @property
+    def n_samples(self) -> int:
+        """The size of the mini-batch."""
+        return len(self.features)
+
+    def batch(self, parameters: FloatArray, samples: IntArray, draws: LabelArray) -> CircuitBatch:
+        """One circuit for each of `samples`, run with its own row of `parameters`.
+
+        Args:
+            parameters: `(n_rows, n_parameters)`, or `(n_parameters,)` for all rows.
+            samples: `(n_rows,)`, which sample of the mini-batch each row encodes.
+            draws: `(n_rows,)`, the draw labels.
+        """
+        angles = self.circuit.affine.angles(self.features[samples], parameters, len(samples))
+        return self.angle_batch(angles, draws)
+
+    def angle_batch(self, angles: FloatArray, draws: LabelArray) -> CircuitBatch:
+        """Circuits with given gate angles `(n_rows, n_angles)`."""
+        labels = None if self.shots is None else draws
+        return CircuitBatch(self.circuit.structure, angles, self.observables, self.shots, labels)
+
+    def outputs(self, batch: CircuitBatch, result: BatchResult) -> Estimates:
+        """The outputs of each row, `(n_rows, n_outputs)`, with their covariance when sampled."""
+        return estimates(batch, result)
+
+    def loss_of(self, outputs: FloatArray) -> LossValue:
+        """The loss of the mini-batch's outputs `(n_samples, n_outputs)`, with its derivatives."""
+        return self.loss(outputs, self.targets, self.loss_parameters)
+
+    def subset(self, samples: IntArray) -> Problem:
+        """The same problem on some of the samples."""
+        return replace(self, features=self.features[samples], targets=self.targets[samples])
+
+
+class GradientEstimator(Protocol):
+    """Says what to run for a gradient and folds what comes back; does no I/O and keeps no state of its own."""
+
+    def start(self, problem: Problem, parameters: FloatArray) -> State:
+        """The state before the first step."""
+        ...
+
+    def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
+        """One step: a generator that yields tuples of batches, is sent their results, and returns the gradient."""
+        ...
+
+
+def require_positive(name: str, value: float) -> float:
+    """`value`, if it is a finite number above 0.
+
+    >>> require_positive("c", 0.1)
+    0.1
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise ConfigurationError(f"{name} is a number above 0, not {value!r}")
+    return float(value)

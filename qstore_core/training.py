@@ -1,0 +1,191 @@
+"""One step of training, as a pure function of the state: gradient, clipping, update."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from qstore_core.arrays import FloatArray
+from qstore_core.checkpoint import Checkpoint
+from qstore_core.config import TrainingConfig
+from qstore_core.data import ArrayLoader, Batch
+from qstore_core.errors import DataError
+from qstore_core.estimators.spsa import SPSA
+from qstore_core.executor import Executor
+from qstore_core.losses import CallableLoss, Loss, make_loss, make_targets
+from qstore_core.model import QuantumModel
+from qstore_core.optimizers import Optimizer, clip_by_norm, make_optimizer
+from qstore_core.problem import GradientEstimator, GradientResult, Problem
+from qstore_core.randomness import StepKey
+from qstore_core.registry import default_registry
+
+Loader: TypeAlias = Iterable[Batch] | AsyncIterable[Batch]
+"""What gives the mini-batches: any re-iterable of `(x, y)`, sync or async."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingMetrics:
+    """What one epoch of training gave, and took.
+
+    Attributes:
+        epoch: The number of the epoch, from 1.
+        loss: The mean loss of its steps, weighted by samples, at the parameters of each step.
+        gradient_norm: The mean Euclidean norm of the gradient estimates, before clipping.
+        circuits: Circuits run, validation included.
+        shots: Their shots.
+        jobs: Their jobs.
+        usd: Their price in US dollars, on the dearer reading.
+        seconds: Wall time.
+        val_loss: The loss on the validation data, where there was any.
+        val_accuracy: The accuracy on it, for class labels.
+    """
+
+    epoch: int
+    loss: float
+    gradient_norm: float
+    circuits: int
+    shots: int
+    jobs: int
+    usd: float
+    seconds: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How steps are made: everything that does not change during a run."""
+
+    model: QuantumModel
+    config: TrainingConfig
+    loss: Loss
+    estimator: GradientEstimator
+    optimizer: Optimizer
+    loss_optimizer: Optimizer
+
+    @property
+    def loss_name(self) -> str:
+        """What checkpoints call the loss."""
+        return "function" if isinstance(self.loss, CallableLoss) else type(self.loss).__name__
+
+    def check(self, x: ArrayLike, y: ArrayLike, executor: Executor) -> None:
+        """Raise what the first step would raise about this batch and the backend, without running anything."""
+        problem = self.problem(x, y, self.loss.initial_parameters, executor)
+        self.estimator.start(problem, self.model.parameters)
+
+    def problem(self, x: ArrayLike, y: ArrayLike, loss_parameters: FloatArray, executor: Executor) -> Problem:
+        """The mini-batch as an estimator sees it."""
+        model = self.model
+        features = model.encode(x)
+        targets = make_targets(y, model.output_dim)
+        if len(targets) != len(features):
+            raise DataError(f"a batch has {len(features)} samples and {len(targets)} labels; they must be as many")
+        return Problem(
+            circuit=model.circuit,
+            observables=model.observables,
+            features=features,
+            targets=targets,
+            loss=self.loss,
+            loss_parameters=loss_parameters,
+            shots=self.config.shots_per_circuit,
+            trained=model.trainable,
+            capabilities=executor.backend.capabilities,
+        )
+
+    async def step(
+        self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor
+    ) -> tuple[Checkpoint, GradientResult]:
+        """The next state, and the gradient that led to it."""
+        with executor.tracker.span("plan"):
+            problem = self.problem(x, y, state.loss_parameters, executor)
+            memory = state.estimator
+            if state.step == 0:
+                memory = self.estimator.start(problem, state.parameters)
+            key = StepKey(state.seed, "train", state.step)
+            rounds = self.estimator.gradient(problem, state.parameters, memory, key)
+        result, memory = await executor.drive(rounds)
+        with executor.tracker.span("optimise"):
+            return self._updated(state, result, memory), result
+
+    def _updated(self, state: Checkpoint, result: GradientResult, memory: Any) -> Checkpoint:
+        gradient = result.gradients
+        if self.config.use_gradient_clipping:
+            gradient = clip_by_norm(gradient, self.config.gradient_clip_value)
+        parameters, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
+        parameters = np.where(self.model.trainable, parameters, state.parameters)
+        loss_parameters, loss_optimizer = state.loss_parameters, state.loss_optimizer
+        if len(loss_parameters):
+            loss_parameters, loss_optimizer = self.loss_optimizer.update(
+                result.loss_gradients, loss_optimizer, loss_parameters
+            )
+        return replace(
+            state,
+            parameters=parameters,
+            optimizer=optimizer,
+            loss_parameters=loss_parameters,
+            loss_optimizer=loss_optimizer,
+            estimator=memory,
+            step=state.step + 1,
+            batches_done=state.batches_done + 1,
+        )
+
+
+def make_recipe(model: QuantumModel, config: TrainingConfig, *, labels_are_classes: bool) -> Recipe:
+    """The recipe that a configuration asks for, for labels that are class numbers or target values."""
+    loss = make_loss(config.loss, labels_are_classes=labels_are_classes)
+    rates = {"learning_rate": config.learning_rate, "momentum": config.momentum}
+    optimizer = make_optimizer(config.optimizer, weight_decay=config.weight_decay, **rates)
+    loss_optimizer = make_optimizer(config.optimizer, weight_decay=0.0, **rates)  # a scale is not pulled towards 0
+    return Recipe(model, config, loss, make_estimator(config), optimizer, loss_optimizer)
+
+
+def make_estimator(config: TrainingConfig) -> GradientEstimator:
+    """The gradient estimator that a configuration asks for; Q-Store's names for kinds of SPSA are translated.
+
+    >>> make_estimator(TrainingConfig(gradient_method="spsa_subsampled", gradient_subsample_size=3)).subsample
+    3
+    """
+    c = config.spsa_c_initial
+    translated: dict[str, tuple[str, dict[str, Any]]] = {
+        "spsa": ("spsa", {"c": c}),
+        "spsa_parallel": ("spsa", {"c": c}),
+        "spsa_subsampled": ("spsa", {"c": c, "subsample": config.gradient_subsample_size}),
+        "adaptive": ("adaptive", {"spsa": SPSA(c=c)}),
+    }
+    name, options = translated.get(config.gradient_method, (config.gradient_method, {}))
+    estimator: GradientEstimator = default_registry().create("gradient_estimator", name, **options)
+    return estimator
+
+
+async def batches_of(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Batch]:
+    """The batches of one epoch from any kind of loader.
+
+    Raises:
+        DataError: The loader gave none, gave something that is not a pair, or can be iterated only once.
+    """
+    if isinstance(loader, Iterator | AsyncIterator):
+        raise DataError(
+            f"a loader is iterated again in every epoch, and a {type(loader).__name__} only once: give a list of (x, "
+            "y) batches or an ArrayLoader"
+        )
+    empty = True
+    async for batch in _iterate(loader, epoch, seed):
+        empty = False
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise DataError(f"a loader gives (x, y) pairs, not {type(batch).__name__}")
+        yield batch[0], batch[1]
+    if empty:
+        raise DataError("there are no samples in the data: the loader gave no batches")
+
+
+async def _iterate(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Batch]:
+    if isinstance(loader, AsyncIterable):
+        async for batch in loader:
+            yield batch
+        return
+    for batch in loader.epoch(epoch, seed) if isinstance(loader, ArrayLoader) else loader:
+        yield batch
