@@ -106,6 +106,9 @@ class Angle(_Arithmetic):
     Attributes:
         terms: Each symbol once with its weight, which is not 0, in order of first use.
         offset: The constant part.
+
+    >>> (2 * Parameter("a") + 0.5).terms
+    ((a, 2.0),)
     """
 
     terms: tuple[tuple[Symbol, float], ...] = ()

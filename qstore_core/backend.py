@@ -148,7 +148,11 @@ class LocalBackend(Backend):
 
 
 class JobState(Enum):
-    """Where a remote job stands."""
+    """Where a remote job stands.
+
+    >>> JobState("done")
+    <JobState.DONE: 'done'>
+    """
 
     QUEUED = "queued"
     RUNNING = "running"

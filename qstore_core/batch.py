@@ -115,6 +115,14 @@ class VectorJacobianProduct:
     Attributes:
         batch: The circuits, exact, with observables.
         cotangents: `(n_rows, n_observables)`, the derivative of the loss by each expectation value.
+
+    >>> import asyncio
+    >>> from qstore_core import Executor, Parameter, QuantumCircuit, get_backend
+    >>> circuit = QuantumCircuit(1).ry(0, Parameter("a"))
+    >>> batch = CircuitBatch(circuit.structure, circuit.angles(parameters=[np.pi / 2]), (PauliString("Z0"),))
+    >>> (result,) = asyncio.run(Executor(get_backend("mock")).run((VectorJacobianProduct(batch, np.ones((1, 1))),)))
+    >>> result.angle_gradients.round(12)
+    array([[-1.]])
     """
 
     batch: CircuitBatch
@@ -176,6 +184,9 @@ class Estimates:
     Attributes:
         values: `(n_rows, n_observables)`.
         covariance: `(n_rows, n_observables, n_observables)` of the sampling error; None for exact values.
+
+    >>> Estimates(np.array([[0.5]])).covariance is None
+    True
     """
 
     values: FloatArray

@@ -73,6 +73,22 @@ class Problem:
         shots: Shots of each circuit; None for exact.
         trained: `(n_parameters,)`, which parameters move; the gradient of the others is 0.
         capabilities: What the backend can do.
+
+    >>> from qstore_core import Parameter
+    >>> from qstore_core.losses import MeanSquaredError
+    >>> problem = Problem(
+    ...     circuit=QuantumCircuit(1).ry(0, Parameter("a")),
+    ...     observables=(PauliSum.of("Z0"),),
+    ...     features=np.zeros((2, 0)),
+    ...     targets=np.ones((2, 1)),
+    ...     loss=MeanSquaredError(),
+    ...     loss_parameters=np.empty(0),
+    ...     shots=None,
+    ...     trained=np.array([True]),
+    ...     capabilities=BackendCapabilities(max_qubits=1),
+    ... )
+    >>> problem.n_samples, problem.loss_of(np.zeros((2, 1))).value
+    (2, 1.0)
     """
 
     circuit: QuantumCircuit

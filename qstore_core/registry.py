@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from qstore_core.backend import Backend
 from qstore_core.discovery import (
     CORE,
     SELECTION_VARIABLE,
@@ -33,8 +34,6 @@ from qstore_core.version import __version__
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
-
-    from qstore_core.backend import Backend
 
 FIRST_PARTY = ("aer", "ionq", "mock")
 
@@ -222,10 +221,16 @@ def default_registry() -> Registry:
 
 
 def get_backend(name: str, **options: Any) -> Backend:
-    """A new backend by name, such as "mock" or "ionq.simulator", with the options that its class takes."""
-    # NumPy comes with this import, and the commands that only list names do without.
-    from qstore_core.backend import Backend
+    """A new backend by name, such as "mock" or "ionq.simulator", with the options that its class takes.
 
+    Raises:
+        UnknownNameError: no plugin brings it; the message says what to install.
+        PluginError: the plugin that owns the name is broken.
+        ConfigurationError: an option that the backend does not have.
+
+    >>> get_backend("mock", memory_bytes=2**20).capabilities.exact
+    True
+    """
     backend = _default.create("backend", name, **options)
     if not isinstance(backend, Backend):
         raise PluginLoadError(f"backend {name!r} is a {type(backend).__name__}; it must be a subclass of Backend")
@@ -242,7 +247,18 @@ def plugins() -> tuple[PluginInfo, ...]:
 
 
 def register(plugin: object, *, name: str | None = None) -> PluginInfo:
-    """Add a plugin, a module or any object with hook implementations, for the life of this process."""
+    """Add a plugin, a module or any object with hook implementations, for the life of this process.
+
+    >>> from qstore_core import hookimpl
+    >>> class Toy:
+    ...     @hookimpl
+    ...     def register_backends(self, register):
+    ...         register("toy", "qstore_mock.backend:MockBackend", summary="a simulator under another name")
+    >>> register(Toy()).name
+    'toy'
+    >>> get_backend("toy").name
+    'mock'
+    """
     return _default.register(plugin, name=name)
 
 

@@ -42,6 +42,9 @@ class TrainingMetrics:
         seconds: Wall time.
         val_loss: The loss on the validation data, where there was any.
         val_accuracy: The accuracy on it, for class labels.
+
+    >>> TrainingMetrics(1, 0.5, 0.1, circuits=20, shots=2000, jobs=1, usd=0.0, seconds=0.2).val_loss is None
+    True
     """
 
     epoch: int

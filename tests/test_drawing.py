@@ -71,13 +71,13 @@ DRAWINGS = {
 """,
     ),
     "angles are written on the target": (
-        QuantumCircuit(3).crx(0, 2, 2 * theta + 0.5).cry(2, 1, Feature("x")).crz(0, 1, -theta),
+        QuantumCircuit(3).crx(0, 2, 2 * theta + 0.5).cry(2, 1, Feature("x")).crz(1, 0, -theta),
         """
-0: ─────────●──────────────RZ(-theta)─
-            │                  │
-1: ─────────┼─────────RY(x)────●──────
+0: ─────────●───────────────RZ(-theta)─
+            │                   │
+1: ─────────┼─────────RY(x)─────●──────
             │           │
-2: ─RX(2*theta + 0.5)───●─────────────
+2: ─RX(2*theta + 0.5)───●──────────────
 """,
     ),
     "two-qubit rotations and daggers have their own labels": (

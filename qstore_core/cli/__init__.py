@@ -49,6 +49,10 @@ class CommandGroup(click.Group):
                 click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
             click.echo(f"qstore: error: {' '.join(str(error).split())}", err=True)
             ctx.exit(_ERROR_STATUS)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "qstore"
+            click.echo(f"qstore: error: {error.format_message()} (see `{command} --help`)", err=True)
+            ctx.exit(_ERROR_STATUS)
         except KeyboardInterrupt:
             click.echo("qstore: interrupted", err=True)
             ctx.exit(_INTERRUPTED_STATUS)
@@ -59,6 +63,12 @@ class CommandGroup(click.Group):
 @click.version_option(__version__, prog_name="qstore", message="%(prog)s %(version)s")
 def main(debug: bool) -> None:
     """Train variational quantum circuits with as few circuits, shots, jobs and dollars as possible.
+
+    Train on a data set of scikit-learn's, or on a CSV file of yours:
+
+    \b
+        qstore train breast_cancer --splits 5 --baseline
+        qstore train --data measurements.csv --target label --qubits 6
 
     Backends come from plugins; see what is installed, and add the simulator:
 

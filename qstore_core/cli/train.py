@@ -12,10 +12,16 @@ import click
 from qstore_core.ansatz import ENTANGLEMENTS
 from qstore_core.cli.report import TrainingReport
 from qstore_core.config import TrainingConfig
+from qstore_core.data import train_test_split
 from qstore_core.datasets import BUNDLED, Dataset, load_bundled, load_csv
 from qstore_core.encoding import ENCODINGS
 from qstore_core.errors import ConfigurationError
+from qstore_core.model import QuantumModel
 from qstore_core.optimizers import OPTIMIZERS
+from qstore_core.preprocessing import FeatureScaler
+from qstore_core.registry import get_backend
+from qstore_core.trainer import QuantumTrainer
+from qstore_core.training import make_estimator
 
 
 class ShotsType(click.ParamType[int | None]):
@@ -58,7 +64,7 @@ class OptionType(click.ParamType[tuple[str, Any]]):
 @click.option("--reuploading", is_flag=True, help="Repeat the encoding before every layer.")
 @click.option("--backend", default="mock", show_default=True, help="A name that `qstore backends` lists.")
 @click.option("--option", "options", type=OptionType(), multiple=True, help="For the backend, e.g. depolarizing=0.01.")
-@click.option("--shots", type=ShotsType(), multiple=True, default=("exact",), show_default=True,
+@click.option("--shots", type=ShotsType(), metavar="exact|N", multiple=True, default=("exact",), show_default=True,
               help="Shots of each circuit, or exact; repeat it to compare.")  # fmt: skip
 @click.option("--gradient-method", default="adaptive", show_default=True, help="Or spsa, parameter_shift, adjoint, ...")
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="adam", show_default=True)
@@ -87,6 +93,8 @@ def train(**arguments: Any) -> None:
         qstore train iris --qubits 4 --run-directory runs/iris --resume
     """
     job = _Job.of(arguments)
+    job.make_model()  # so that a mistake is told before anything is printed or written
+    make_estimator(job.config(job.arguments["shots"][0], 0, job.directory))
     report = TrainingReport(job.data, job.qubits, job.arguments["depth"], job.arguments["backend"], job.directory)
     report.header()
     several = len(job.arguments["shots"]) > 1
@@ -123,6 +131,11 @@ class _Job:
         if arguments["resume"] and arguments["run_directory"] is None:
             raise ConfigurationError("--resume needs --run-directory: the run to go on with")
         data = _load(arguments)
+        if len(data.classes) > arguments["qubits"]:
+            raise ConfigurationError(
+                f"{data.name} has {len(data.classes)} classes, and each needs a qubit: use --qubits "
+                f"{len(data.classes)}, or --classes to choose some"
+            )
         stamp = time.strftime("%Y%m%d-%H%M%S")
         directory = arguments["run_directory"] or Path("runs") / f"{data.name}-{stamp}"
         return cls(arguments, data, arguments["qubits"], directory)
@@ -134,27 +147,11 @@ class _Job:
 
     def train_split(self, report: TrainingReport, shots: int | None, split: int, directory: Path) -> None:
         """Train and test on one split, and add it to the report."""
-        from qstore_core.data import train_test_split
-        from qstore_core.model import QuantumModel
-        from qstore_core.preprocessing import FeatureScaler
-        from qstore_core.registry import get_backend
-        from qstore_core.trainer import QuantumTrainer
-
         wanted, data = self.arguments, self.data
-        config = self._config(shots, wanted["seed"] + split, directory)
+        config = self.config(shots, wanted["seed"] + split, directory)
         parts = train_test_split(data.x, data.y, test_fraction=wanted["test_fraction"], seed=wanted["seed"] + split)
-        n_features = min(self.qubits, data.x.shape[1])
-        model = QuantumModel(
-            n_features,
-            self.qubits,
-            max(2, len(data.classes)) if data.classes else 1,
-            get_backend(wanted["backend"], **dict(wanted["options"])),
-            depth=wanted["depth"],
-            entanglement=wanted["entanglement"],
-            encoding=wanted["encoding"],
-            reuploading=wanted["reuploading"],
-        )
-        scaler = FeatureScaler.fit(parts.x_train, n_features, radians_per_deviation=0.5)
+        model = self.make_model()
+        scaler = FeatureScaler.fit(parts.x_train, model.input_dim, radians_per_deviation=0.5)
         model.scaler = scaler
         trainer = QuantumTrainer(config, progress=wanted["progress"])
         begin = time.perf_counter()
@@ -168,7 +165,22 @@ class _Job:
             )
         report.split(result, seconds, baseline, trainer.spent)
 
-    def _config(self, shots: int | None, seed: int, directory: Path) -> TrainingConfig:
+    def make_model(self) -> QuantumModel:
+        """A model of the shape asked for, on a backend of its own."""
+        wanted = self.arguments
+        return QuantumModel(
+            min(self.qubits, self.data.x.shape[1]),
+            self.qubits,
+            len(self.data.classes) or 1,
+            get_backend(wanted["backend"], **dict(wanted["options"])),
+            depth=wanted["depth"],
+            entanglement=wanted["entanglement"],
+            encoding=wanted["encoding"],
+            reuploading=wanted["reuploading"],
+        )
+
+    def config(self, shots: int | None, seed: int, directory: Path) -> TrainingConfig:
+        """The settings of one run."""
         wanted = self.arguments
         return TrainingConfig(
             learning_rate=wanted["learning_rate"],

@@ -1,0 +1,54 @@
+"""What `qstore_core` promises to a program: its names, and that each is shown at work."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import qstore_core
+from qstore_core import errors
+
+CONTRACT = """
+    BackendManager get_backend plugins hookimpl register QuantumModel QuantumTrainer TrainingConfig TrainingMetrics
+    ArrayLoader Budget Cost QuantumCircuit Parameter CircuitBatch BatchResult PauliString Backend LocalBackend
+    RemoteBackend BackendCapabilities ExecutionResult HardwareEfficientQuantumLayer QuantumLayer PerformanceTracker
+    GradientResult QStoreError
+""".split()
+
+# Interfaces are shown at work by what implements them, and a marker by the plugin guide.
+INTERFACES = {"Ansatz", "Backend", "Encoding", "GradientEstimator", "LocalBackend", "RemoteBackend", "hookimpl"}
+
+
+def public() -> list[str]:
+    return [name for name in qstore_core.__all__ if not name.startswith("__")]
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_the_contract_is_kept(name: str) -> None:
+    assert name in qstore_core.__all__
+
+
+def test_every_error_is_public() -> None:
+    defined = {
+        name for name, value in vars(errors).items() if inspect.isclass(value) and value.__module__ == errors.__name__
+    }
+    assert defined <= set(qstore_core.__all__)
+
+
+@pytest.mark.parametrize("name", [name for name in public() if name not in INTERFACES])
+def test_every_public_name_has_an_example_that_runs(name: str) -> None:
+    value = getattr(qstore_core, name)
+    if inspect.isclass(value) and issubclass(value, Exception):
+        return
+    assert ">>>" in (inspect.getdoc(value) or ""), f"{name} has no doctest"
+
+
+@pytest.mark.parametrize("name", public())
+def test_every_public_method_is_documented(name: str) -> None:
+    value = getattr(qstore_core, name)
+    if not inspect.isclass(value):
+        return
+    for attribute, member in vars(value).items():
+        if not attribute.startswith("_") and callable(member):
+            assert inspect.getdoc(getattr(value, attribute)), f"{name}.{attribute} has no docstring"
