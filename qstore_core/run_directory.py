@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,13 @@ class RunDirectory:
         return load_checkpoint(self.checkpoint_path)
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """Add a line to metrics.jsonl."""
+        """Add a line to metrics.jsonl; a number that is not finite becomes null."""
+        clean = {
+            key: None if isinstance(value, float) and not isfinite(value) else value for key, value in record.items()
+        }
         try:
             with self.metrics_path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(record) + "\n")
+                stream.write(json.dumps(clean, allow_nan=False) + "\n")
         except OSError as error:
             raise RunDirectoryError(f"cannot write {self.metrics_path}: {error.strerror or error}") from error
 

@@ -194,6 +194,7 @@ class _Job:
             shots_per_circuit=shots,
             loss=wanted["loss"],
             seed=seed,
+            checkpoint_interval=1,
             quantum_sdk=wanted["backend"],
             run_directory=directory,
         )
