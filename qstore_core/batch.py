@@ -153,9 +153,9 @@ class BatchResult:
     @property
     def n_rows(self) -> int:
         """How many rows it holds."""
-        if self.counts is not None:
+        if self.counts:
             return self.counts[0].n_rows
-        if self.probabilities is not None:
+        if self.probabilities:
             return len(self.probabilities[0])
         values = self.expectations if self.expectations is not None else self.angle_gradients
         return 0 if values is None else len(values)

@@ -82,98 +82,6 @@ class QuantumCircuit(GateMethods):
         object.__setattr__(circuit, "operations", operations)
         return circuit
 
-    def x(self, qubit: int) -> QuantumCircuit:
-        """Pauli X."""
-        return self.append("x", qubit)
-
-    def y(self, qubit: int) -> QuantumCircuit:
-        """Pauli Y."""
-        return self.append("y", qubit)
-
-    def z(self, qubit: int) -> QuantumCircuit:
-        """Pauli Z."""
-        return self.append("z", qubit)
-
-    def h(self, qubit: int) -> QuantumCircuit:
-        """Hadamard."""
-        return self.append("h", qubit)
-
-    def s(self, qubit: int) -> QuantumCircuit:
-        """`diag(1, i)`."""
-        return self.append("s", qubit)
-
-    def sdg(self, qubit: int) -> QuantumCircuit:
-        """`diag(1, -i)`."""
-        return self.append("sdg", qubit)
-
-    def t(self, qubit: int) -> QuantumCircuit:
-        """`diag(1, exp(i pi/4))`."""
-        return self.append("t", qubit)
-
-    def tdg(self, qubit: int) -> QuantumCircuit:
-        """`diag(1, exp(-i pi/4))`."""
-        return self.append("tdg", qubit)
-
-    def sx(self, qubit: int) -> QuantumCircuit:
-        """The square root of X, `[[1+i, 1-i], [1-i, 1+i]] / 2`."""
-        return self.append("sx", qubit)
-
-    def rx(self, qubit: int, angle: AngleLike) -> QuantumCircuit:
-        """`exp(-i angle X / 2)`."""
-        return self.append("rx", qubit, angle)
-
-    def ry(self, qubit: int, angle: AngleLike) -> QuantumCircuit:
-        """`exp(-i angle Y / 2)`."""
-        return self.append("ry", qubit, angle)
-
-    def rz(self, qubit: int, angle: AngleLike) -> QuantumCircuit:
-        """`exp(-i angle Z / 2)`."""
-        return self.append("rz", qubit, angle)
-
-    def p(self, qubit: int, angle: AngleLike) -> QuantumCircuit:
-        """`diag(1, exp(i angle))`."""
-        return self.append("p", qubit, angle)
-
-    def cnot(self, control: int, target: int) -> QuantumCircuit:
-        """X on `target` where `control` is 1."""
-        return self.append("cnot", (control, target))
-
-    def cz(self, first: int, second: int) -> QuantumCircuit:
-        """`diag(1, 1, 1, -1)`."""
-        return self.append("cz", (first, second))
-
-    def swap(self, first: int, second: int) -> QuantumCircuit:
-        """Exchange two qubits."""
-        return self.append("swap", (first, second))
-
-    def rxx(self, first: int, second: int, angle: AngleLike) -> QuantumCircuit:
-        """`exp(-i angle XX / 2)`."""
-        return self.append("rxx", (first, second), angle)
-
-    def ryy(self, first: int, second: int, angle: AngleLike) -> QuantumCircuit:
-        """`exp(-i angle YY / 2)`."""
-        return self.append("ryy", (first, second), angle)
-
-    def rzz(self, first: int, second: int, angle: AngleLike) -> QuantumCircuit:
-        """`exp(-i angle ZZ / 2)`."""
-        return self.append("rzz", (first, second), angle)
-
-    def crx(self, control: int, target: int, angle: AngleLike) -> QuantumCircuit:
-        """`rx(angle)` on `target` where `control` is 1."""
-        return self.append("crx", (control, target), angle)
-
-    def cry(self, control: int, target: int, angle: AngleLike) -> QuantumCircuit:
-        """`ry(angle)` on `target` where `control` is 1."""
-        return self.append("cry", (control, target), angle)
-
-    def crz(self, control: int, target: int, angle: AngleLike) -> QuantumCircuit:
-        """`rz(angle)` on `target` where `control` is 1."""
-        return self.append("crz", (control, target), angle)
-
-    def toffoli(self, first_control: int, second_control: int, target: int) -> QuantumCircuit:
-        """X on `target` where both controls are 1."""
-        return self.append("toffoli", (first_control, second_control, target))
-
     def compose(self, other: QuantumCircuit, qubits: Sequence[int] | None = None) -> QuantumCircuit:
         """This circuit followed by `other`, whose qubit i is laid on `qubits[i]`.
 
@@ -198,6 +106,9 @@ class QuantumCircuit(GateMethods):
         >>> QuantumCircuit(1).rx(0, theta).bind({theta: 0.5}).parameters
         ()
         """
+        unknown = set(values) - {*self.parameters, *self.features}
+        if unknown:
+            raise CircuitError(f"this circuit has no {', '.join(map(repr, sorted(unknown, key=repr)))} to fill in")
         return self._with(
             tuple(
                 Operation(op.name, op.qubits, None if op.angle is None else op.angle.substitute(values))

@@ -38,6 +38,8 @@ class Counts:
         if np.any(np.diff(self.starts) < 1):
             row = int(np.argmin(np.diff(self.starts)))
             raise CircuitError(f"row {row} has no outcomes: every circuit needs at least one shot")
+        if np.any(self.counts < 1):
+            raise CircuitError(f"outcomes are counted from 1 up; found a count of {int(self.counts.min())}")
 
     @classmethod
     def from_dicts(cls, rows: Sequence[Mapping[str, int]]) -> Counts:
@@ -47,6 +49,9 @@ class Counts:
             raise CircuitError(f"bit strings of one batch have one length; found {sorted(widths)}")
         n_bits = widths.pop()
         _check_width(n_bits)
+        for bits in {bits for row in rows for bits in row}:
+            if set(bits) - {"0", "1"}:
+                raise CircuitError(f"an outcome is a string of 0 and 1, not {bits!r}")
         ordered = [sorted((int(bits, 2), count) for bits, count in row.items() if count) for row in rows]
         entries = np.array([entry for row in ordered for entry in row], dtype=np.int64).reshape(-1, 2)
         starts = np.concatenate([[0], np.cumsum([len(row) for row in ordered])]).astype(np.int64)
@@ -99,10 +104,13 @@ class Counts:
         >>> Counts.concatenate([one, one]).n_rows
         2
         """
+        widths = {part.n_bits for part in parts}
+        if len(widths) != 1:
+            raise CircuitError(f"counts over {sorted(widths)} qubits cannot be joined; they must read as many")
         lengths = np.concatenate([np.diff(part.starts) for part in parts])
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         outcomes = np.concatenate([part.outcomes for part in parts])
-        return cls(parts[0].n_bits, outcomes, np.concatenate([part.counts for part in parts]), starts)
+        return cls(widths.pop(), outcomes, np.concatenate([part.counts for part in parts]), starts)
 
     def to_dicts(self) -> list[dict[str, int]]:
         """One mapping of bit strings to counts for each row."""

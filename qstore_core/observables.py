@@ -53,6 +53,9 @@ class PauliString:
     def __add__(self, other: PauliString | PauliSum) -> PauliSum:
         return PauliSum((self,)) + other
 
+    def __radd__(self, other: object) -> PauliSum:
+        return PauliSum((self,)).__radd__(other)
+
     def __sub__(self, other: PauliString | PauliSum) -> PauliSum:
         return PauliSum((self,)) - other
 
@@ -104,6 +107,11 @@ class PauliSum:
 
     def __add__(self, other: PauliString | PauliSum) -> PauliSum:
         return PauliSum(self.terms + PauliSum.of(other).terms)
+
+    def __radd__(self, other: object) -> PauliSum:
+        if other == 0:  # where the built-in `sum` begins
+            return self
+        return NotImplemented
 
     def __sub__(self, other: PauliString | PauliSum) -> PauliSum:
         return self + PauliSum.of(other) * -1.0

@@ -1,7 +1,7 @@
 """Random circuits and observables, and the same ones in Cirq and Qiskit, gate by gate with their own gate classes.
 
-Bit order: qstore and Cirq read qubit 0 as the most significant bit. Qiskit reads it as the least significant one, so its
-states and matrices come back through `reverse_qargs`.
+Bit order: qstore and Cirq read qubit 0 as the most significant bit. Qiskit reads it as the least significant one, so
+its states and matrices come back through `reverse_qargs`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ import cirq
 import numpy as np
 import pytest
 from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
+from qstore_mock.backend import MockBackend
+from qstore_mock.program import compile_program
+from qstore_mock.statevector import run
 
 from qstore_core.arrays import ComplexArray, FloatArray
 from qstore_core.batch import BatchResult, CircuitBatch
@@ -17,9 +20,6 @@ from qstore_core.circuit import QuantumCircuit
 from qstore_core.counts import Counts
 from qstore_core.gates import GATES
 from qstore_core.observables import PauliString, PauliSum
-from qstore_mock.backend import MockBackend
-from qstore_mock.program import compile_program
-from qstore_mock.statevector import run
 
 Translate = Callable[[QuantumCircuit], Any]
 Execute = Callable[[MockBackend, CircuitBatch], BatchResult]

@@ -104,7 +104,7 @@ class TestDefaults:
         class Empty(LocalBackend):
             pass
 
-        with pytest.raises(TypeError, match="abstract method '?execute'?"):
+        with pytest.raises(TypeError, match=r"abstract method '?execute'?"):
             Empty()  # type: ignore[abstract]
 
     def test_prices_are_free_unless_declared(self) -> None:

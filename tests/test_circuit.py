@@ -132,7 +132,7 @@ class TestSymbols:
     def test_bind_replaces_some_symbols_and_keeps_the_others(self) -> None:
         a, b = Parameter("a"), Parameter("b")
         circuit = QuantumCircuit(2).rx(0, a + 2 * b).h(1).ry(1, a)
-        assert circuit.bind({b: 0.5, Parameter("unused"): 1.0}) == QuantumCircuit(2).rx(0, a + 1.0).h(1).ry(1, a)
+        assert circuit.bind({b: 0.5}) == QuantumCircuit(2).rx(0, a + 1.0).h(1).ry(1, a)
         assert circuit.bind({a: 1.0, b: 0.5}) == QuantumCircuit(2).rx(0, 2.0).h(1).ry(1, 1.0)
 
     def test_binding_gives_the_angles_that_the_symbols_give(
@@ -257,3 +257,8 @@ def test_what_cannot_be_a_circuit_is_refused(build: Callable[[], object], messag
 def test_an_unknown_gate_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match="unknown gate 'cx'; did you mean 'crx'"):
         QuantumCircuit(2).append("cx", (0, 1))
+
+
+def test_binding_a_symbol_that_the_circuit_lacks_is_refused() -> None:
+    with pytest.raises(CircuitError, match="this circuit has no b to fill in"):
+        QuantumCircuit(1).rx(0, Parameter("a")).bind({Parameter("b"): 1.0})

@@ -10,10 +10,11 @@ from qstore_core.cost import Budget, Cost
 from qstore_core.errors import ConfigurationError
 
 
-def test_costs_add_up_entry_by_entry() -> None:
+def test_costs_are_added_and_subtracted_entry_by_entry() -> None:
     first = Cost(usd_low=1.0, usd_high=2.0, circuits=3, shots=400, jobs=1, seconds=0.5)
     second = Cost(usd_low=0.25, usd_high=0.5, circuits=2, shots=100, jobs=2, seconds=1.0)
     assert first + second == Cost(usd_low=1.25, usd_high=2.5, circuits=5, shots=500, jobs=3, seconds=1.5)
+    assert (first + second) - second == first
 
 
 def test_no_cost_is_neutral() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,19 @@ def test_dictionaries_that_cannot_be_counts_are_refused(rows: list[dict[str, int
 def test_a_table_with_an_empty_row_is_refused() -> None:
     with pytest.raises(CircuitError, match="row 1 has no outcomes"):
         Counts.from_table(np.array([[1, 0], [0, 0], [1, 1]]))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Counts.from_dicts([{"1_0": 2}]), "an outcome is a string of 0 and 1, not '1_0'"),
+        (lambda: Counts.from_dicts([{"10": -2}]), "found a count of -2"),
+        (
+            lambda: Counts.concatenate([Counts.from_dicts([{"0": 1}]), Counts.from_dicts([{"00": 1}])]),
+            r"counts over \[1, 2\] qubits cannot be joined",
+        ),
+    ],
+)
+def test_counts_that_cannot_be_are_refused(make: Callable[[], Counts], message: str) -> None:
+    with pytest.raises(CircuitError, match=message):
+        make()

@@ -158,3 +158,8 @@ class TestGroups:
         assert not group.covers(((0, "Z"),))
         assert not group.covers(((1, "X"),))
         assert group.qubits == (0, 2)
+
+
+def test_the_built_in_sum_adds_strings_and_sums() -> None:
+    assert sum([PauliString("Z0"), PauliString("Z1")]) == PauliString("Z0") + PauliString("Z1")
+    assert sum([PauliSum.of("X0"), PauliSum.of("X0")]) == 2 * PauliSum.of("X0")

@@ -79,8 +79,11 @@ class MockBackend(LocalBackend):
             return await super().gradient(batch, compiled, cotangents)
         self.capabilities.check(batch, backend=self.name)
         plan = batch.plan
-        if plan is None:
-            raise ConfigurationError("gradients are of expectation values: give the batch observables")
+        if plan is None or batch.shots is not None:
+            raise ConfigurationError("gradients are of exact expectation values: give the batch observables, no shots")
+        if cotangents.shape != (batch.n_rows, len(plan.constants)):
+            shape = (batch.n_rows, len(plan.constants))
+            raise ConfigurationError(f"cotangents need shape {shape}, not {cotangents.shape}")
         parts = []
         done = 0
         for chunk in self._chunks(batch, copies=pure.GRADIENT_COPIES):
