@@ -21,18 +21,25 @@ from qstore_core.counts import Counts
 from qstore_core.data import ArrayLoader, train_test_split
 from qstore_core.encoding import Encoding
 from qstore_core.errors import (
+    AmbiguousError,
     BackendError,
+    BudgetExceededError,
+    CacheError,
     CapabilityError,
     CheckpointError,
     CircuitError,
     ConfigurationError,
     DataError,
+    JobFailedError,
+    JobRejectedError,
+    JournalError,
     PluginCollisionError,
     PluginError,
     PluginLoadError,
     PluginVersionError,
     QStoreError,
     RunDirectoryError,
+    TransientError,
     UnknownNameError,
 )
 from qstore_core.executor import Executor
@@ -52,6 +59,7 @@ from qstore_core.training import TrainingMetrics
 from qstore_core.version import __version__
 
 __all__ = [
+    "AmbiguousError",
     "Angle",
     "Ansatz",
     "ArrayLoader",
@@ -61,6 +69,8 @@ __all__ = [
     "BackendManager",
     "BatchResult",
     "Budget",
+    "BudgetExceededError",
+    "CacheError",
     "CapabilityError",
     "CheckpointError",
     "CircuitBatch",
@@ -80,8 +90,11 @@ __all__ = [
     "GradientResult",
     "HardwareEfficientAnsatz",
     "HardwareEfficientQuantumLayer",
+    "JobFailedError",
+    "JobRejectedError",
     "JobState",
     "JobStatus",
+    "JournalError",
     "LocalBackend",
     "MeasurementGroup",
     "Parameter",
@@ -105,6 +118,7 @@ __all__ = [
     "StepKey",
     "TrainingConfig",
     "TrainingMetrics",
+    "TransientError",
     "UnknownNameError",
     "VectorJacobianProduct",
     "__version__",

@@ -174,7 +174,12 @@ class JobStatus:
 
 
 class RemoteBackend(Backend):
-    """A backend that takes jobs and has their results later; each method may be called in another process."""
+    """A backend that takes jobs and has their results later; each method may be called in another process.
+
+    Methods say what became of a request by the error they raise: `TransientError` when it was surely not carried out,
+    `AmbiguousError` when no answer came, `JobRejectedError` when the provider refuses the job. They do not retry
+    themselves: the executor does, where that is safe. Nothing may be bound to an event loop between two calls.
+    """
 
     @abstractmethod
     async def submit(self, batches: Sequence[CircuitBatch], compiled: Sequence[Any], token: str) -> str:

@@ -13,9 +13,16 @@ Catch `QStoreError` to catch them all; where an error is also one of Python's ow
     │   ├── PluginCollisionError            two owners for one name
     │   └── PluginVersionError              it asks for another version of the core
     ├── BackendError (RuntimeError)         a backend failed to run a batch
-    │   └── CapabilityError                 it was asked for what it cannot do; nothing ran
+    │   ├── CapabilityError                 it was asked for what it cannot do; nothing ran
+    │   ├── TransientError                  a request was not carried out; sending it again is safe
+    │   ├── AmbiguousError                  a request had no answer: it may have been carried out or not
+    │   ├── JobRejectedError                the provider refused a job; nothing was accepted or charged
+    │   └── JobFailedError                  a job ended without results
+    ├── BudgetExceededError (RuntimeError)  the next batch could pass the cap; it was not sent
+    ├── CacheError (RuntimeError)           a cache file that is not ours, damaged, or of another version
     └── RunDirectoryError (RuntimeError)    a run directory that cannot be written or read
-        └── CheckpointError                 a checkpoint that is damaged or belongs to another model
+        ├── CheckpointError                 a checkpoint that is damaged or belongs to another model
+        └── JournalError                    a journal that is damaged or belongs to another run
 """
 
 from __future__ import annotations
@@ -81,9 +88,45 @@ class CapabilityError(BackendError):
     """A backend was asked for something it cannot do; nothing ran."""
 
 
+class TransientError(BackendError):
+    """A request was surely not carried out, so sending it again is safe: too many requests, or the service is busy.
+
+    Attributes:
+        retry_after: Seconds that the service asks to wait, where it says.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AmbiguousError(BackendError):
+    """A request had no usable answer: it may have been carried out or not. Reads may be sent again; a submit may not."""
+
+
+class JobRejectedError(BackendError):
+    """The provider refused a job; nothing was accepted or charged, and sending the same again would be refused too."""
+
+
+class JobFailedError(BackendError):
+    """A job ended without results."""
+
+
+class BudgetExceededError(QStoreError, RuntimeError):
+    """The next batch could pass the cap, so it was not sent."""
+
+
+class CacheError(QStoreError, RuntimeError):
+    """A cache file is not ours, is damaged, or is of another version; it was left as it is."""
+
+
 class RunDirectoryError(QStoreError, RuntimeError):
     """A run directory cannot be written or read."""
 
 
 class CheckpointError(RunDirectoryError):
     """A checkpoint is damaged, or belongs to another model or configuration."""
+
+
+class JournalError(RunDirectoryError):
+    """A journal is damaged, or belongs to another run."""
