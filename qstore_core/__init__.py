@@ -10,11 +10,14 @@ from qstore_core.backend import (
     JobState,
     JobStatus,
     LocalBackend,
+    Pacing,
     Prices,
     RemoteBackend,
 )
 from qstore_core.batch import BatchResult, CircuitBatch, Estimates, ExecutionResult, VectorJacobianProduct, estimates
+from qstore_core.cache import Cache, CacheStatistics, MemoryCache
 from qstore_core.circuit import QuantumCircuit
+from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Budget, Cost
 from qstore_core.counts import Counts
@@ -49,10 +52,11 @@ from qstore_core.manager import BackendManager
 from qstore_core.model import QuantumModel
 from qstore_core.observables import MeasurementGroup, PauliString, PauliSum
 from qstore_core.operations import CircuitStructure
-from qstore_core.preprocessing import FeatureScaler
+from qstore_core.preprocessing import FeatureScaler, TargetScaler
 from qstore_core.problem import GradientEstimator, GradientResult, Problem
 from qstore_core.randomness import StepKey
 from qstore_core.registry import get_backend, plugins, register
+from qstore_core.sqlite_cache import SqliteCache
 from qstore_core.tracker import PerformanceTracker
 from qstore_core.trainer import QuantumTrainer
 from qstore_core.training import TrainingMetrics
@@ -70,7 +74,9 @@ __all__ = [
     "BatchResult",
     "Budget",
     "BudgetExceededError",
+    "Cache",
     "CacheError",
+    "CacheStatistics",
     "CapabilityError",
     "CheckpointError",
     "CircuitBatch",
@@ -97,6 +103,8 @@ __all__ = [
     "JournalError",
     "LocalBackend",
     "MeasurementGroup",
+    "MemoryCache",
+    "Pacing",
     "Parameter",
     "PauliString",
     "PauliSum",
@@ -109,13 +117,16 @@ __all__ = [
     "Problem",
     "QStoreError",
     "QuantumCircuit",
+    "QuantumCircuitCache",
     "QuantumLayer",
     "QuantumModel",
     "QuantumTrainer",
     "RemoteBackend",
     "RotationAnsatz",
     "RunDirectoryError",
+    "SqliteCache",
     "StepKey",
+    "TargetScaler",
     "TrainingConfig",
     "TrainingMetrics",
     "TransientError",

@@ -43,6 +43,7 @@ class BackendCapabilities:
         max_shots: The most shots of one circuit; None: no limit.
         max_circuits_per_job: The most circuits of one call; None: no limit.
         exact: Whether shots=None is possible.
+        sampled: Whether shots are possible.
         noisy: Whether results carry more noise than sampling.
         adjoint: Whether `LocalBackend.gradient` is there.
         seedable: Whether sampled results are a function of the draw labels.
@@ -59,6 +60,7 @@ class BackendCapabilities:
     max_shots: int | None = None
     max_circuits_per_job: int | None = None
     exact: bool = True
+    sampled: bool = True
     noisy: bool = False
     adjoint: bool = False
     seedable: bool = True
@@ -84,6 +86,8 @@ class BackendCapabilities:
             raise CapabilityError(
                 f"backend {backend!r} only samples: set shots_per_circuit to a number instead of None"
             )
+        if batch.shots is not None and not self.sampled:
+            raise CapabilityError(f"backend {backend!r} has exact values only: set shots_per_circuit=None")
         if batch.shots is not None and self.max_shots is not None and batch.shots > self.max_shots:
             raise CapabilityError(f"{batch.shots} shots a circuit; backend {backend!r} allows at most {self.max_shots}")
 
@@ -173,13 +177,43 @@ class JobStatus:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """How patiently a provider is asked.
+
+    Attributes:
+        first_poll: Seconds before a job's status is asked for the first time.
+        longest_poll: The most seconds between two questions.
+        poll_growth: By how much each wait is longer than the last.
+        find_grace: Seconds that a job whose answer was lost is looked for before it counts as never accepted; must be
+            longer than the provider takes to list what it accepted, or a job could be sent twice.
+        request_patience: Seconds for which a request that is safe to repeat is repeated.
+        first_retry: Seconds before the first repetition; waits double, with jitter, and follow `Retry-After`.
+
+    >>> Pacing(first_poll=0.1).longest_poll
+    15.0
+    """
+
+    first_poll: float = 0.5
+    longest_poll: float = 15.0
+    poll_growth: float = 1.5
+    find_grace: float = 30.0
+    request_patience: float = 300.0
+    first_retry: float = 0.5
+
+
 class RemoteBackend(Backend):
     """A backend that takes jobs and has their results later; each method may be called in another process.
 
     Methods say what became of a request by the error they raise: `TransientError` when it was surely not carried out,
     `AmbiguousError` when no answer came, `JobRejectedError` when the provider refuses the job. They do not retry
     themselves: the executor does, where that is safe. Nothing may be bound to an event loop between two calls.
+
+    Attributes:
+        pacing: How often to ask and how long to wait for this provider.
     """
+
+    pacing: Pacing = Pacing()
 
     @abstractmethod
     async def submit(self, batches: Sequence[CircuitBatch], compiled: Sequence[Any], token: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qstore_core.arrays import FloatArray, LabelArray
+from qstore_core.arrays import FloatArray, IntArray, LabelArray
 from qstore_core.counts import Counts
 from qstore_core.errors import CircuitError
 from qstore_core.measurement import MeasurementPlan, measurement_plan, register_group
@@ -101,6 +101,11 @@ class CircuitBatch:
     def n_shots(self) -> int:
         """The shots over all circuits; 0 when exact."""
         return self.n_circuits * (self.shots or 0)
+
+    def take(self, rows: IntArray) -> CircuitBatch:
+        """The given rows, in that order."""
+        draws = None if self.draws is None else self.draws[rows]
+        return replace(self, angles=self.angles[rows], draws=draws)
 
     def rows(self, first: int, last: int) -> CircuitBatch:
         """The rows `first` to `last`, the last one not included."""

@@ -7,7 +7,9 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,12 @@ class Checkpoint:
 
     Attributes:
         model: The fingerprint of the model it belongs to.
+        settings: What decided the run, by name: it goes on only with the same.
         parameters: The circuit's parameters.
         loss_parameters: The loss's own.
-        loss: "cross_entropy", "mse" or "function".
-        optimizer_name: Which optimiser.
         optimizer: State of the optimiser of the circuit's parameters.
         loss_optimizer: State of the optimiser of the loss's.
         estimator: State of the gradient estimator.
-        gradient_method: Which estimator that state belongs to.
         seed: The run's seed.
         step: Steps done.
         epoch: Epochs done.
@@ -44,14 +44,12 @@ class Checkpoint:
     """
 
     model: str
+    settings: Mapping[str, Any]
     parameters: FloatArray
     loss_parameters: FloatArray
-    loss: str
-    optimizer_name: str
     optimizer: Mapping[str, Any]
     loss_optimizer: Mapping[str, Any]
     estimator: Any
-    gradient_method: str
     seed: int
     step: int
     epoch: int
@@ -65,9 +63,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
     Raises:
         RunDirectoryError: The place cannot be written.
+        CheckpointError: A state holds something that a checkpoint does not store.
     """
     arrays: dict[str, NDArray[Any]] = {}
-    document = _flatten(asdict(checkpoint), arrays)
+    values = {entry.name: getattr(checkpoint, entry.name) for entry in fields(checkpoint)}
+    document = _flatten({**values, "spent": asdict(checkpoint.spent)}, arrays)
     buffer = io.BytesIO()
     header = json.dumps({"format": FORMAT, "checkpoint": document}, allow_nan=False)
     np.savez(buffer, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)  # type: ignore[arg-type]
@@ -81,18 +81,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: There is none, or it is damaged; nothing is changed.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # from memory: of a file that is no archive, np.load would leave the handle open
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         document = json.loads(arrays.pop("header").tobytes())
         if document["format"] != FORMAT:
             raise CheckpointError(f"{path} is a checkpoint of another version: {document['format']!r}, not {FORMAT!r}")
         values = _unflatten(document["checkpoint"], arrays)
         return Checkpoint(**{**values, "spent": Cost(**values["spent"])})
+    except CheckpointError:
+        raise
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint at {path}") from None
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"the checkpoint {path} is damaged ({type(error).__name__}: {error}); remove it to start afresh"
         ) from error
@@ -108,8 +111,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
         _sync_directory(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if not isinstance(error, OSError):
+            raise
         raise RunDirectoryError(f"cannot write {path}: {error.strerror or error}") from error
 
 
@@ -125,19 +131,24 @@ def _sync_directory(directory: Path) -> None:
 
 def _flatten(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     """`value` as JSON, its arrays moved into `arrays` and referred to by name."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:  # objects would be pickled
         name = f"array_{len(arrays)}"
         arrays[name] = value
         return {"array": name}
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {"dict": {key: _flatten(entry, arrays) for key, entry in value.items()}}
     if isinstance(value, list | tuple):
         return {"list": [_flatten(entry, arrays) for entry in value]}
     if isinstance(value, np.generic):
-        return value.item()
+        value = value.item()
+    if isinstance(value, float) and not isfinite(value):
+        return {"float": str(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise CheckpointError(f"a checkpoint stores numbers, strings, arrays, lists and dicts, not {type(value).__name__}")
+    raise CheckpointError(
+        "a checkpoint stores numbers, strings, arrays of them, lists, and dicts with strings as keys, not "
+        f"{type(value).__name__}: {value!r:.80}"
+    )
 
 
 def _unflatten(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
@@ -146,6 +157,8 @@ def _unflatten(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     ((kind, content),) = value.items()
     if kind == "array":
         return arrays[content]
+    if kind == "float":
+        return float(content)
     if kind == "list":
         return [_unflatten(entry, arrays) for entry in content]
     return {key: _unflatten(entry, arrays) for key, entry in content.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from math import isfinite
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from qstore_core.ansatz import ENTANGLEMENTS
 from qstore_core.cost import Budget
@@ -38,17 +40,17 @@ class TrainingConfig:
         momentum: For optimizer="momentum".
         weight_decay: Shrinks parameters by this rate times the learning rate at each step.
         shots_per_circuit: Shots of every circuit; None for exact expectation values, on simulators.
-        max_concurrent_circuits: Kept for v3.2 configurations; the backend's own limits decide.
+        max_concurrent_circuits: How many remote jobs are sent and waited for at once; each may hold many circuits.
         use_gradient_clipping: Whether the gradient's Euclidean norm is limited.
         gradient_clip_value: To this.
         checkpoint_interval: Epochs between checkpoints; the end of a run and an interruption always write one.
         checkpoint_directory: Another name for `run_directory`, from v3.2.
         log_interval: Steps between log lines (logger "qstore").
-        enable_circuit_cache: Whether compiled structures are kept.
+        enable_circuit_cache: Whether compiled structures and results are kept.
         enable_batch_execution: False runs one circuit a job, for comparison.
         hardware_efficient_ansatz: RY+RZ layers, not RX+RY+RZ, in models made by `QuantumModel.from_config`.
-        cache_size: How many compiled structures are kept.
-        batch_timeout: Seconds of silence before a remote job is reported as late.
+        cache_size: How many compiled structures are kept, and five times as many results.
+        batch_timeout: Seconds of silence before a remote job is reported as late; it is never abandoned.
         spsa_c_initial: SPSA's step, radians.
         spsa_a_initial: Spall's gain `a`, for optimizer="spall".
         gradient_subsample_size: Samples a step for "spsa_subsampled".
@@ -58,6 +60,7 @@ class TrainingConfig:
         quantum_api_key: Its key; never written anywhere.
         quantum_target: With quantum_sdk="ionq": "simulator", or a QPU's name.
         loss: "cross_entropy", "mse", a function (outputs, targets) -> float, or None: by the labels.
+        budget: What the run may cost in all, validation and earlier processes included; None: no limit.
         seed: All randomness derives from it; None draws one and records it.
         run_directory: Where config.json, metrics.jsonl and checkpoint.npz go; None writes nothing.
 
@@ -116,9 +119,10 @@ class TrainingConfig:
         for name, known in (("entanglement", ENTANGLEMENTS), ("optimizer", OPTIMIZERS)):
             self._check_name(name, known)
         if isinstance(self.loss, str):
-            self._check_name("loss", LOSSES, advice=". Or give a function (outputs, targets) -> float")
+            self._check_name("loss", LOSSES, advice="Or give a function (outputs, targets) -> float")
         self._refuse_what_is_not_there()
-        if self.run_directory and self.checkpoint_directory and self.run_directory != self.checkpoint_directory:
+        places = {Path(place) for place in (self.run_directory, self.checkpoint_directory) if place is not None}
+        if len(places) > 1:
             raise ConfigurationError(
                 "run_directory and checkpoint_directory are two names for one place; set only run_directory"
             )
@@ -126,7 +130,7 @@ class TrainingConfig:
     @property
     def directory(self) -> Path | None:
         """The run directory under either of its names."""
-        chosen = self.run_directory or self.checkpoint_directory
+        chosen = self.checkpoint_directory if self.run_directory is None else self.run_directory
         return None if chosen is None else Path(chosen)
 
     @property
@@ -142,31 +146,33 @@ class TrainingConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON values, without secrets; a function as a loss is named, not stored."""
-        document = {key: value for key, value in asdict(self).items() if key not in _SECRETS}
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in _SECRETS}
         if callable(self.loss):
-            document["loss"] = f"function {getattr(self.loss, '__qualname__', type(self.loss).__name__)}"
-        return {key: str(value) if isinstance(value, Path) else value for key, value in document.items()}
+            values["loss"] = f"function {getattr(self.loss, '__qualname__', type(self.loss).__name__)}"
+        return {key: _as_json(value) for key, value in values.items()}
 
-    def _check_name(self, name: str, known: Any, advice: str = "") -> None:
+    def _check_name(self, name: str, known: Iterable[str], advice: str = "") -> None:
         value = getattr(self, name)
         if (name, value) in _LATER:
             raise ConfigurationError(f"TrainingConfig({name}={value!r}): {_LATER[name, value]}")
         if value not in known:
-            raise UnknownNameError.of(f"TrainingConfig {name}", value, known, advice=advice.lstrip(". "))
+            raise UnknownNameError.of(f"TrainingConfig {name}", value, known, advice=advice)
 
     def _refuse_what_is_not_there(self) -> None:
-        for name in ("budget", "warm_start", "pinecone_api_key"):
+        for name in ("warm_start", "pinecone_api_key"):
             if getattr(self, name) is not None:
                 raise ConfigurationError(f"TrainingConfig({name}=...): {_LATER[name, None]}")
         if ("gradient_method", self.gradient_method) in _LATER:
-            raise ConfigurationError(_LATER["gradient_method", self.gradient_method])
+            raise ConfigurationError(
+                f"TrainingConfig(gradient_method={self.gradient_method!r}): "
+                f"{_LATER['gradient_method', self.gradient_method]}"
+            )
 
 
 _LATER: dict[tuple[str, str | None], str] = {
     ("optimizer", "rotosolve"): "not built yet; use 'adam', 'momentum' or 'sgd'",
     ("optimizer", "spall"): "not built yet; use 'adam', 'momentum' or 'sgd'",
-    ("gradient_method", "schedule"): "gradient_method='schedule' is not built yet; use 'adaptive', or one method",
-    ("budget", None): "this version cannot hold a cap yet, so it refuses one; leave it None",
+    ("gradient_method", "schedule"): "not built yet; use 'adaptive', or one method",
     ("warm_start", None): "not built yet; leave it None, or assign model.parameters before training",
     ("pinecone_api_key", None): "no store plugin is installed, so there is nowhere to send it; leave it None",
 }
@@ -192,17 +198,28 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 _POSITIVE = _number("a number above 0", lambda value: value > 0)
 _FLAG = _Rule("True or False", lambda value: isinstance(value, bool))
+_NAME = _Rule("a name", lambda value: isinstance(value, str))
+_PLACE = _Rule("a path or None", lambda value: value is None or isinstance(value, str | Path))
 _RULES: dict[str, _Rule] = {
     "learning_rate": _POSITIVE,
     "batch_size": _whole(1),
     "epochs": _whole(0),
     "n_qubits": _whole(1),
     "circuit_depth": _whole(1),
+    "entanglement": _NAME,
+    "optimizer": _NAME,
+    "gradient_method": _NAME,
     "momentum": _number("a number from 0 to below 1", lambda value: 0 <= value < 1),
     "weight_decay": _number("a number of at least 0", lambda value: value >= 0),
     "shots_per_circuit": _Rule(
@@ -212,6 +229,7 @@ _RULES: dict[str, _Rule] = {
     "use_gradient_clipping": _FLAG,
     "gradient_clip_value": _POSITIVE,
     "checkpoint_interval": _whole(1),
+    "checkpoint_directory": _PLACE,
     "log_interval": _whole(1),
     "enable_circuit_cache": _FLAG,
     "enable_batch_execution": _FLAG,
@@ -222,6 +240,10 @@ _RULES: dict[str, _Rule] = {
     "spsa_a_initial": _POSITIVE,
     "gradient_subsample_size": _whole(1),
     "enable_performance_tracking": _FLAG,
+    "performance_log_dir": _PLACE,
+    "quantum_sdk": _NAME,
+    "quantum_target": _NAME,
+    "run_directory": _PLACE,
     "seed": _whole(0, optional=True),
     "budget": _Rule("a Budget or None", lambda value: value is None or isinstance(value, Budget)),
     "loss": _Rule("a name, a function or None", lambda v: v is None or isinstance(v, str) or callable(v)),

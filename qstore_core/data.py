@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,13 +38,12 @@ class ArrayLoader:
         self, x: ArrayLike, y: ArrayLike, batch_size: int = 32, shuffle: bool = True, seed: int | None = None
     ) -> None:
         self.x, self.y = np.asarray(x), np.asarray(y)
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+        if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
             raise ConfigurationError(f"batch_size is a whole number of at least 1, not {batch_size!r}")
         if self.x.ndim < 1 or not len(self.x):
             raise DataError("there are no samples in the data")
-        if len(self.x) != len(np.atleast_1d(self.y)):
-            raise DataError(f"x has {len(self.x)} samples and y {len(np.atleast_1d(self.y))}; they must be as many")
-        self.batch_size = batch_size
+        _check_lengths(self.x, self.y)
+        self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.seed = seed
         self._epoch = 0
@@ -62,6 +62,23 @@ class ArrayLoader:
         yield from self.epoch(self._epoch, self._fallback)
         self._epoch += 1
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the data and of how it is batched."""
+        shape = (
+            self.x.shape,
+            str(self.x.dtype),
+            self.y.shape,
+            str(self.y.dtype),
+            self.batch_size,
+            self.shuffle,
+            self.seed,
+        )
+        content = hashlib.sha256(repr(shape).encode())
+        for array in (self.x, self.y):
+            content.update(np.ascontiguousarray(array).tobytes())
+        return content.hexdigest()
+
     def epoch(self, index: int, seed: int) -> Iterator[Batch]:
         """The batches of epoch `index`; `seed` orders them unless the loader has a seed of its own."""
         order = np.arange(len(self.x))
@@ -75,12 +92,15 @@ class ArrayLoader:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Training and test data."""
+    """Training and test data; unpacks in scikit-learn's order, `x_train, x_test, y_train, y_test`."""
 
     x_train: NDArray[Any]
     y_train: NDArray[Any]
     x_test: NDArray[Any]
     y_test: NDArray[Any]
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return iter((self.x_train, self.x_test, self.y_train, self.y_test))
 
 
 def train_test_split(x: ArrayLike, y: ArrayLike, *, test_fraction: float = 0.2, seed: int = 0) -> Split:
@@ -91,6 +111,7 @@ def train_test_split(x: ArrayLike, y: ArrayLike, *, test_fraction: float = 0.2, 
     [0, 0, 1, 1]
     """
     inputs, labels = np.asarray(x), np.asarray(y)
+    _check_lengths(inputs, labels)
     if not 0 < test_fraction < 1:
         raise ConfigurationError(f"test_fraction is a number between 0 and 1, not {test_fraction!r}")
     generator = StepKey(seed, "split").generator("test")
@@ -104,3 +125,9 @@ def train_test_split(x: ArrayLike, y: ArrayLike, *, test_fraction: float = 0.2, 
     if not len(test) or not len(train):
         raise DataError(f"{len(labels)} samples are too few to hold out {test_fraction:g} of them for testing")
     return Split(inputs[train], labels[train], inputs[test], labels[test])
+
+
+def _check_lengths(x: NDArray[Any], y: NDArray[Any]) -> None:
+    n_samples, n_labels = len(np.atleast_1d(x)), len(np.atleast_1d(y))
+    if n_samples != n_labels:
+        raise DataError(f"x has {n_samples} samples and y {n_labels}; they must be as many")

@@ -41,7 +41,11 @@ class Dataset:
         >>> data.only(["c", "a"]).y
         array([1, 0])
         """
-        if len(set(classes)) < 2:
+        if not self.classes:
+            raise ConfigurationError(f"{self.name} has target values, not classes to choose from")
+        if len(set(classes)) < len(classes):
+            raise ConfigurationError(f"each class once, not {', '.join(classes)!r}")
+        if len(classes) < 2:
             raise ConfigurationError(f"choose at least two different classes, not {', '.join(classes)!r}")
         for name in classes:
             if name not in self.classes:
@@ -75,13 +79,14 @@ def load_bundled(name: str) -> Dataset:
     return Dataset(name, np.asarray(bunch.data, dtype=np.float64), np.asarray(bunch.target, dtype=np.int64), classes)
 
 
-def load_csv(path: Path, target: str, *, drop: Iterable[str] = ()) -> Dataset:
+def load_csv(path: Path, target: str, *, drop: Iterable[str] = (), task: str | None = None) -> Dataset:
     """A table from a CSV file with a header line.
 
     Args:
         path: The file.
         target: The column to learn: text or whole numbers are classes, other numbers are target values.
         drop: Columns to leave out.
+        task: "classification" or "regression", where the target column does not tell.
 
     Raises:
         DataError: No such file or column, an empty table, or a cell that is missing or not a number; says which.
@@ -90,12 +95,13 @@ def load_csv(path: Path, target: str, *, drop: Iterable[str] = ()) -> Dataset:
     dropped = set(drop)
     for column in (target, *dropped):
         if column not in header:
-            raise DataError(f"{path} has no column {column!r}; its columns are {', '.join(header)}")
+            hint = "; it seems to be separated by ';': write it with commas" if ";" in header[0] else ""
+            raise DataError(f"{path} has no column {column!r}; its columns are {', '.join(header)}{hint}")
     used = [name for name in header if name != target and name not in dropped]
     if not used:
         raise DataError(f"{path} has no column left besides the target {target!r}")
     x = np.array([[_number(path, line, name, row[header.index(name)]) for name in used] for line, row in rows])
-    y, classes = _labels(path, [(line, row[header.index(target)]) for line, row in rows], target)
+    y, classes = _labels(path, [(line, row[header.index(target)]) for line, row in rows], target, task)
     return Dataset(path.stem, x, y, classes)
 
 
@@ -130,16 +136,21 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
     return value
 
 
-def _labels(path: Path, cells: list[tuple[int, str]], target: str) -> tuple[NDArray[Any], tuple[str, ...]]:
+def _labels(
+    path: Path, cells: list[tuple[int, str]], target: str, task: str | None
+) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Class numbers with their names, or target values without."""
     texts = [cell.strip() for _, cell in cells]
     if not all(texts):
         line = cells[texts.index("")][0]
         raise DataError(f"{path}, line {line}: the target column {target!r} is empty")
-    if all(_is_float(text) for text in texts) and not all(_is_whole(text) for text in texts):
+    fractional = all(_is_float(text) for text in texts) and not all(_is_whole(text) for text in texts)
+    if task == "regression" or (task is None and fractional):
         return np.array([_number(path, line, target, cell) for line, cell in cells]), ()
     whole = all(_is_whole(text) for text in texts)
-    classes = sorted(set(texts), key=float if whole else str)
+    if whole:
+        texts = [str(int(float(text))) for text in texts]  # 1 and 1.0 are one class
+    classes = sorted(set(texts), key=int if whole else str)
     if len(classes) < 2:
         raise DataError(f"{path}: the target column {target!r} has only one class, {classes[0]!r}")
     return np.array([classes.index(text) for text in texts], dtype=np.int64), tuple(classes)

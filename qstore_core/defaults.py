@@ -27,6 +27,17 @@ def register_gradient_estimators(register: Register) -> None:
 
 
 @hookimpl
+def register_caches(register: Register) -> None:
+    """Register the caches that ship with the core."""
+    register("memory", "qstore_core.cache:MemoryCache", summary="In this process: the least recently used go first")
+    register(
+        "sqlite",
+        "qstore_core.sqlite_cache:SqliteCache",
+        summary="In a file that processes share and that outlives them",
+    )
+
+
+@hookimpl
 def register_ansatze(register: Register) -> None:
     """Register the ansatze that ship with the core."""
     module = "qstore_core.ansatz"

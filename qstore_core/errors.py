@@ -53,7 +53,8 @@ class UnknownNameError(ConfigurationError, LookupError):
         nearest = difflib.get_close_matches(str(name), names, n=1)
         guess = f" did you mean {nearest[0]!r}?" if nearest else ""
         listing = f" Known: {', '.join(names)}" if names else " None are installed"
-        return cls(f"unknown {kind} {name!r};{guess}{listing}{'. ' + advice if advice else ''}")
+        hint = f". {advice}" if advice else ""
+        return cls(f"unknown {kind} {name!r};{guess}{listing}{hint}")
 
 
 class CircuitError(QStoreError, ValueError):
@@ -101,7 +102,7 @@ class TransientError(BackendError):
 
 
 class AmbiguousError(BackendError):
-    """A request had no usable answer: it may have been carried out or not. Reads may be sent again; a submit may not."""
+    """A request had no usable answer: it may have been carried out or not. A read may be sent again, a submit not."""
 
 
 class JobRejectedError(BackendError):

@@ -1,18 +1,25 @@
-"""The only place that runs circuits: group, compile once per structure, execute, count."""
+"""The only place that runs circuits: look up, merge, compile once per structure, price, run, keep."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qstore_core.backend import Backend, LocalBackend
+import numpy as np
+
+from qstore_core.account import Account
+from qstore_core.backend import Backend, LocalBackend, RemoteBackend
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
+from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Cost
-from qstore_core.errors import BackendError, CapabilityError
+from qstore_core.errors import CapabilityError
+from qstore_core.jobs import Job, JobRunner
+from qstore_core.journal import Journal
 from qstore_core.problem import GradientResult, Request, Rounds, State
+from qstore_core.result_check import check_result
+from qstore_core.result_codec import decode_rows, encode_rows, row_keys
 from qstore_core.tracker import PerformanceTracker
 
 
@@ -21,12 +28,16 @@ class ExecutorOptions:
     """How batches are run.
 
     Attributes:
-        max_compiled: How many compiled structures are kept; 0 compiles anew every time.
         one_circuit_per_job: Run every circuit in a job of its own, for comparison.
+        max_concurrent_jobs: How many remote jobs are sent and waited for at once.
+        max_attempts: How often a remote job is sent before its failure ends the run.
+        late_after: Seconds of silence after which a remote job is reported as late.
     """
 
-    max_compiled: int = 1000
     one_circuit_per_job: bool = False
+    max_concurrent_jobs: int = 5
+    max_attempts: int = 3
+    late_after: float = 60.0
 
 
 class Executor:
@@ -36,6 +47,9 @@ class Executor:
         backend: Where to run.
         tracker: What times and counts are added to; a new one if None.
         options: How to run.
+        cache: What is looked up before anything is compiled or run; None compiles and runs everything anew.
+        account: What runs are charged to, and the cap; a new one without a cap if None.
+        journal: The record of remote jobs; None keeps one in memory, which does not survive the process.
 
     >>> import asyncio
     >>> from qstore_core import PauliString, QuantumCircuit, get_backend
@@ -52,32 +66,57 @@ class Executor:
         *,
         tracker: PerformanceTracker | None = None,
         options: ExecutorOptions | None = None,
+        cache: QuantumCircuitCache | None = None,
+        account: Account | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.backend = backend
         self.tracker = tracker or PerformanceTracker()
         self.options = options or ExecutorOptions()
-        self._compiled: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        self.cache = cache
+        self.account = account or Account()
+        self._runner: JobRunner | None = None
+        if isinstance(backend, RemoteBackend):
+            self._runner = JobRunner(
+                backend,
+                Journal(None) if journal is None else journal,
+                self.account,
+                self.tracker,
+                max_attempts=self.options.max_attempts,
+                max_concurrent=self.options.max_concurrent_jobs,
+                late_after=self.options.late_after,
+            )
 
     @property
     def spent(self) -> Cost:
-        """Everything run so far."""
-        return self.tracker.total
+        """Everything charged so far, reservations included."""
+        return self.account.spent
 
-    async def run(self, requests: Sequence[Request]) -> tuple[BatchResult, ...]:
+    async def run(
+        self, requests: Sequence[Request], *, label: str = "circuits", reusable: bool = True
+    ) -> tuple[BatchResult, ...]:
         """The results of batches and vector-Jacobian products, in their order.
+
+        Args:
+            requests: What to run.
+            label: What the journal calls it.
+            reusable: Whether the same circuits may come again, so that the result cache can help on a local backend.
 
         Raises:
             CapabilityError: The backend cannot do what is asked; nothing ran.
+            BudgetExceededError: It could pass the cap; nothing ran.
             BackendError: The backend failed, or returned something that does not fit the batch.
         """
-        backend = self._local()
         for request in requests:
-            backend.capabilities.check(_batch_of(request), backend=backend.name)
-        return tuple([await self._run_one(backend, request) for request in requests])
+            self.backend.capabilities.check(_batch_of(request), backend=self.backend.name)
+        if self._runner is not None:
+            return await self._run_remote(self._runner, requests, label)
+        assert isinstance(self.backend, LocalBackend)
+        return tuple([await self._run_local(self.backend, request, reusable=reusable) for request in requests])
 
-    async def drive(self, rounds: Rounds) -> tuple[GradientResult, State]:
+    async def drive(self, rounds: Rounds, *, label: str = "gradient") -> tuple[GradientResult, State]:
         """Run an estimator's step to its end: what it yields is executed and the results are sent back."""
-        before, begin = self.spent, time.perf_counter()
+        before, begin = self.tracker.total, time.perf_counter()
         results: tuple[BatchResult, ...] | None = None
         while True:
             with self.tracker.span("fold" if results is not None else "plan"):
@@ -86,32 +125,52 @@ class Executor:
                 except StopIteration as finished:
                     answer, state = finished.value
                     break
-            results = await self.run(requests)
+            # a step's circuits have parameters and draw labels of their own: on a simulator they never come again
+            results = await self.run(requests, label=label, reusable=False)
+        used = self.tracker.total - before
         counted = replace(
             answer,
-            n_circuit_executions=self.spent.circuits - before.circuits,
-            n_shots=self.spent.shots - before.shots,
-            n_jobs=self.spent.jobs - before.jobs,
+            n_circuit_executions=used.circuits,
+            n_shots=used.shots,
+            n_jobs=used.jobs,
             computation_time_ms=1000 * (time.perf_counter() - begin),
         )
         return counted, state
 
-    def _local(self) -> LocalBackend:
-        if not isinstance(self.backend, LocalBackend):
-            raise CapabilityError(
-                f"backend {self.backend.name!r} runs remote jobs, which this version of qstore-core does not submit "
-                "yet; use a local backend such as 'mock'"
-            )
-        return self.backend
+    def price(self, requests: Sequence[Request]) -> Cost:
+        """What running these requests would cost, without running anything."""
+        batches = [_batch_of(request) for request in requests]
+        if self._runner is not None:
+            return sum((self._runner.price(job) for job in self._packed(batches, "")), Cost())
+        pieces = [batch.rows(*rows) for batch in batches for rows in self._jobs(batch)]
+        return sum((self.backend.price(self._compile(piece), piece) for piece in pieces), Cost())
 
-    async def _run_one(self, backend: LocalBackend, request: Request) -> BatchResult:
+    async def _run_local(self, backend: LocalBackend, request: Request, *, reusable: bool) -> BatchResult:
+        if isinstance(request, VectorJacobianProduct) or self.cache is None or not reusable:
+            return await self._execute(backend, request)
+        with self.tracker.span("cache"):
+            keys = row_keys(backend.fingerprint, request)
+            known = _present(keys, await self.cache.results.get_many(keys))
+        missing = _first_places(keys, known)
+        self.tracker.reused(request.n_circuits - len(missing) * (request.n_circuits // request.n_rows))
+        if len(missing):
+            result = await self._execute(backend, request.take(missing))
+            with self.tracker.span("cache"):
+                fresh = dict(zip([keys[row] for row in missing], encode_rows(result), strict=True))
+                await self.cache.results.put_many(fresh)
+            if len(missing) == request.n_rows:
+                return result
+            known.update(fresh)
+        return decode_rows([known[key] for key in keys])
+
+    async def _execute(self, backend: LocalBackend, request: Request) -> BatchResult:
         batch = _batch_of(request)
-        with self.tracker.span("compile"):
-            compiled = self._compile(batch)
+        compiled = self._compile(batch)
         parts = []
         for first, last in self._jobs(batch):
             piece = batch.rows(first, last)
             price = backend.price(compiled, piece)
+            self.account.reserve(price)
             begin = time.perf_counter()
             with self.tracker.span("execute"):
                 if isinstance(request, VectorJacobianProduct):
@@ -120,25 +179,71 @@ class Executor:
                 else:
                     result = await backend.execute(piece, compiled)
             self.tracker.ran(price, seconds=time.perf_counter() - begin)
-            _check(result, piece, backend.name)
+            check_result(result, piece, backend.name)
             parts.append(result)
         return BatchResult.concatenate(parts)
 
+    async def _run_remote(self, runner: JobRunner, requests: Sequence[Request], label: str) -> tuple[BatchResult, ...]:
+        batches = [_plain(request, self.backend.name) for request in requests]
+        await runner.recover()
+        with self.tracker.span("cache"):
+            keys = [row_keys(self.backend.fingerprint, batch) for batch in batches]
+            known = await self._known(runner.journal, [key for row in keys for key in row])
+        pieces, taken = [], dict(known)
+        for batch, row_key in zip(batches, keys, strict=True):
+            missing = _first_places(row_key, taken)
+            self.tracker.reused((batch.n_rows - len(missing)) * (batch.n_circuits // batch.n_rows))
+            if len(missing):
+                pieces.append(batch.take(missing))
+                taken.update(dict.fromkeys([row_key[row] for row in missing], b""))
+        if pieces:
+            await runner.run(list(self._packed(pieces, label)))
+            fresh = runner.journal.results([key for key in taken if key not in known])
+            if self.cache is not None:
+                await self.cache.results.put_many(fresh)
+            known.update(fresh)
+        return tuple(decode_rows([known[key] for key in row]) for row in keys)
+
+    async def _known(self, journal: Journal, keys: Sequence[str]) -> dict[str, bytes]:
+        """What the journal has, which is the record, and beyond that the cache."""
+        known = journal.results(keys)
+        rest = [key for key in dict.fromkeys(keys) if key not in known]
+        if self.cache is not None and rest:
+            known.update(_present(rest, await self.cache.results.get_many(rest)))
+        return known
+
+    def _packed(self, pieces: Sequence[CircuitBatch], label: str) -> Iterator[Job]:
+        """Jobs that hold as many of the pieces as the backend's limit allows."""
+        room = limit = self._limit()
+        held: list[CircuitBatch] = []
+        for piece in pieces:
+            for first, last in self._jobs(piece):
+                part = piece.rows(first, last)
+                if held and limit is not None and room is not None and part.n_circuits > room:
+                    yield self._job(label, held)
+                    held, room = [], limit
+                held.append(part)
+                room = None if room is None else room - part.n_circuits
+        yield self._job(label, held)
+
+    def _job(self, label: str, batches: Sequence[CircuitBatch]) -> Job:
+        return Job(label, tuple(batches), tuple(self._compile(batch) for batch in batches))
+
     def _compile(self, batch: CircuitBatch) -> Any:
-        key = (self.backend.fingerprint, batch.structure.digest, batch.groups)
-        if key in self._compiled:
-            self._compiled.move_to_end(key)
-            return self._compiled[key]
-        compiled = self.backend.compile(batch.structure, batch.groups)
-        if self.options.max_compiled:
-            self._compiled[key] = compiled
-            while len(self._compiled) > self.options.max_compiled:
-                self._compiled.popitem(last=False)
-        return compiled
+        def make() -> Any:
+            return self.backend.compile(batch.structure, batch.groups)
+
+        with self.tracker.span("compile"):
+            if self.cache is None:
+                return make()
+            return self.cache.lookup_compiled((self.backend.fingerprint, batch.structure.digest, batch.groups), make)
+
+    def _limit(self) -> int | None:
+        return 1 if self.options.one_circuit_per_job else self.backend.capabilities.max_circuits_per_job
 
     def _jobs(self, batch: CircuitBatch) -> Iterator[tuple[int, int]]:
-        """Ranges of rows that one call may hold."""
-        limit = 1 if self.options.one_circuit_per_job else self.backend.capabilities.max_circuits_per_job
+        """Ranges of rows that one job may hold."""
+        limit = self._limit()
         per_row = batch.n_circuits // batch.n_rows
         size = batch.n_rows if limit is None else max(1, limit // max(1, per_row))
         for first in range(0, batch.n_rows, size):
@@ -149,6 +254,20 @@ def _batch_of(request: Request) -> CircuitBatch:
     return request.batch if isinstance(request, VectorJacobianProduct) else request
 
 
-def _check(result: BatchResult, batch: CircuitBatch, backend: str) -> None:
-    if result.n_rows != batch.n_rows:
-        raise BackendError(f"backend {backend!r} returned {result.n_rows} rows for a batch of {batch.n_rows}")
+def _plain(request: Request, backend: str) -> CircuitBatch:
+    if isinstance(request, VectorJacobianProduct):
+        raise CapabilityError(f"backend {backend!r} has no adjoint gradient; use gradient_method='parameter_shift'")
+    return request
+
+
+def _present(keys: Sequence[str], values: Sequence[bytes | None]) -> dict[str, bytes]:
+    return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+
+
+def _first_places(keys: Sequence[str], known: Mapping[str, bytes]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Where each key that is not known occurs first."""
+    places: dict[str, int] = {}
+    for row, key in enumerate(keys):
+        if key not in known:
+            places.setdefault(key, row)
+    return np.array(list(places.values()), dtype=np.int64)

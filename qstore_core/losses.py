@@ -116,10 +116,17 @@ class CallableLoss:
         return LossValue(self._value(outputs, targets), gradient, _EMPTY)
 
     def _value(self, outputs: FloatArray, targets: FloatArray) -> float:
-        value = float(self.function(outputs, targets))
+        try:
+            value = np.asarray(self.function(outputs, targets), dtype=np.float64)
+        except TypeError as error:
+            raise ConfigurationError(f"the loss is called as loss(outputs, targets), which failed: {error}") from error
+        if value.ndim:
+            raise ConfigurationError(
+                f"the loss function returned an array of shape {value.shape}; it must return one number, e.g. its mean"
+            )
         if not np.isfinite(value):
             raise ConfigurationError(f"the loss function returned {value}; it must be finite for outputs in [-1, 1]")
-        return value
+        return float(value)
 
 
 LOSSES: dict[str, Callable[[], Loss]] = {"cross_entropy": CrossEntropy, "mse": MeanSquaredError}
@@ -169,12 +176,16 @@ def make_targets(labels: ArrayLike, output_dim: int) -> FloatArray:
            [-1.]])
     """
     array = np.asarray(labels)
+    if array.ndim and not array.size:
+        raise DataError("there are no labels in the data")
     if is_classes(array):
         return _class_targets(array, output_dim)
     if array.dtype.kind != "f":
         raise DataError(
             f"labels are integers (classes) or floats (targets), not {array.dtype}; number the classes first"
         )
+    if array.ndim not in (1, 2):
+        raise DataError(f"targets need shape (n_samples,) or (n_samples, {output_dim}), not {array.shape}")
     targets = array.astype(np.float64).reshape(len(array), -1)
     if targets.shape[1] != output_dim:
         raise DataError(f"targets have {targets.shape[1]} column(s) and the model output_dim={output_dim}")

@@ -89,9 +89,17 @@ class QuantumModel:
         readout: Sequence[Observable] | None = None,
         seed: int | None = None,
     ) -> None:
-        for name, value in (("input_dim", input_dim), ("n_qubits", n_qubits), ("output_dim", output_dim)):
+        sizes = {"input_dim": input_dim, "n_qubits": n_qubits, "output_dim": output_dim, "depth": depth}
+        for name, value in sizes.items():
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
                 raise ConfigurationError(f"QuantumModel({name}={value!r}): must be a whole number of at least 1")
+        input_dim, n_qubits, output_dim, depth = (int(value) for value in sizes.values())
+        if backend is not None and not isinstance(backend, Backend):
+            raise ConfigurationError(
+                f"backend is a Backend such as get_backend('mock'), not {type(backend).__name__} {backend!r:.40}"
+            )
+        if isinstance(readout, str | PauliString | PauliSum):
+            raise ConfigurationError(f"readout is a list with an observable for each output, such as [{readout!r}]")
         capabilities = _ANY if backend is None else backend.capabilities
         if n_qubits > capabilities.max_qubits and backend is not None:
             raise CapabilityError(
@@ -105,6 +113,7 @@ class QuantumModel:
         self.depth = depth
         self.seed = seed
         self.scaler: FeatureScaler | None = None
+        self.regression = False  # what the labels were that it was trained on
         self._encoding = make_encoding(encoding, input_dim, n_qubits)
         if ansatz is None:
             kind = HardwareEfficientAnsatz if hardware_efficient else RotationAnsatz
@@ -119,6 +128,12 @@ class QuantumModel:
         self._parameters = np.empty(0)
         self.initialize(fresh_seed() if seed is None else seed)
         self._warn_of_lost_features()
+
+    def __repr__(self) -> str:
+        return (
+            f"QuantumModel(input_dim={self.input_dim}, n_qubits={self.n_qubits}, output_dim={self.output_dim}, "
+            f"{self.n_parameters} parameters, readout={list(self.observables)})"
+        )
 
     @classmethod
     def from_config(
@@ -249,9 +264,19 @@ class QuantumModel:
         return outputs[0] if np.ndim(x) == 1 else outputs
 
     async def predict(self, x: ArrayLike, shots: int | None = None) -> Any:
-        """Class labels `(n_rows,)` of inputs as they were given to `fit`: scaled first when the model has a scaler."""
-        inputs = x if self.scaler is None else self.scaler.transform(x)
-        return self.classes_of(np.atleast_2d(await self.forward(inputs, shots)))
+        """`meaning_of` the outputs for inputs as they were given to `fit`: scaled first when the model has a scaler."""
+        inputs = x if self.scaler is None else self.scaler.transform(np.atleast_2d(np.asarray(x)))
+        return self.meaning_of(np.atleast_2d(await self.forward(inputs, shots)))
+
+    def meaning_of(self, outputs: FloatArray) -> Any:
+        """What rows of outputs say: class labels, or after training on target values those values.
+
+        Returns:
+            `(n_rows,)`, or `(n_rows, output_dim)` for several target values.
+        """
+        if not self.regression:
+            return self.classes_of(outputs)
+        return outputs[:, 0] if self.output_dim == 1 else outputs
 
     def classes_of(self, outputs: FloatArray) -> Any:
         """The class that each row of outputs means: the largest, or with one output 1 where it is above 0."""

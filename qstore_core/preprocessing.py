@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 from qstore_core.arrays import FloatArray
 from qstore_core.errors import DataError
 
+_ROUNDING = 1e-9
+"""A spread below this is rounding, not data; columns have a spread of 1 by then."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureScaler:
@@ -50,13 +53,14 @@ class FeatureScaler:
         if data.shape[1] < n_features:
             raise DataError(f"the data has {data.shape[1]} column(s) and the model input_dim={n_features}")
         mean, deviation = data.mean(axis=0), data.std(axis=0)
-        deviation = np.where(deviation > 0, deviation, 1.0)
+        rounding = len(data) * np.finfo(np.float64).eps * np.abs(mean)  # the mean of n equal numbers is off by this
+        deviation = np.where(deviation > rounding, deviation, 1.0)
         standard = (data - mean) / deviation
         components = np.eye(data.shape[1])
         if n_features < data.shape[1]:
             components = _principal(standard, n_features)
         spread = (standard @ components).std(axis=0)
-        scale = radians_per_deviation / np.where(spread > 0, spread, 1.0)
+        scale = radians_per_deviation / np.where(spread > _ROUNDING, spread, 1.0)
         return cls(mean, deviation, components, scale)
 
     def transform(self, x: ArrayLike) -> FloatArray:
@@ -80,6 +84,40 @@ class FeatureScaler:
     def from_arrays(cls, arrays: dict[str, FloatArray]) -> Self:
         """The scaler that `to_arrays` described."""
         return cls(**arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScaler:
+    """Target values brought into the middle of what outputs can reach, and back.
+
+    `transform(y) = (y - centre) / width`, so that the training targets run from -0.5 to 0.5.
+
+    >>> scaler = TargetScaler.fit([10.0, 30.0])
+    >>> scaler.transform([10.0, 25.0]), scaler.inverse(scaler.transform([12.0]))
+    (array([-0.5 ,  0.25]), array([12.]))
+    """
+
+    centre: float
+    width: float
+
+    @classmethod
+    def fit(cls, y: ArrayLike) -> Self:
+        """The scaler of training targets."""
+        values = np.asarray(y, dtype=np.float64)
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite(high - low) or high == low:
+            raise DataError(f"target values from {low} to {high} cannot be learned; they must be finite and differ")
+        return cls((low + high) / 2, high - low)
+
+    def transform(self, y: ArrayLike) -> FloatArray:
+        """Targets for training."""
+        scaled: FloatArray = (np.asarray(y, dtype=np.float64) - self.centre) / self.width
+        return scaled
+
+    def inverse(self, outputs: ArrayLike) -> FloatArray:
+        """Outputs in the units of the targets."""
+        values: FloatArray = np.asarray(outputs, dtype=np.float64) * self.width + self.centre
+        return values
 
 
 def _principal(standard: FloatArray, n_features: int) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -153,6 +154,6 @@ def require_positive(name: str, value: float) -> float:
     >>> require_positive("c", 0.1)
     0.1
     """
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < float("inf"):
         raise ConfigurationError(f"{name} is a number above 0, not {value!r}")
     return float(value)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from qstore_core.account import Account
 from qstore_core.arrays import FloatArray
+from qstore_core.backend import Backend, RemoteBackend
 from qstore_core.checkpoint import Checkpoint
+from qstore_core.circuit_cache import QuantumCircuitCache
+from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.errors import CheckpointError, RunDirectoryError
-from qstore_core.executor import Executor
+from qstore_core.executor import Executor, ExecutorOptions
+from qstore_core.journal import Journal
+from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.randomness import fresh_seed
 from qstore_core.run_directory import RunDirectory
+from qstore_core.tracker import PerformanceTracker
 from qstore_core.training import Recipe
 
 
@@ -24,17 +33,15 @@ class Run:
     state: Checkpoint
     directory: RunDirectory | None
     initial_parameters: FloatArray = field(init=False)
-    _spent_elsewhere: Cost = field(init=False)
 
     def __post_init__(self) -> None:
         self.initial_parameters = self.state.parameters
-        self._spent_elsewhere = self.state.spent - self.executor.spent
         self.accept(self.state)
 
     @property
     def spent(self) -> Cost:
         """What the whole run has cost, earlier processes included."""
-        return self._spent_elsewhere + self.executor.spent
+        return self.executor.spent
 
     def accept(self, state: Checkpoint) -> None:
         """Make `state` the present one."""
@@ -51,46 +58,114 @@ class Run:
             self.directory.save(replace(self.state, spent=self.spent))
 
 
-def begin_run(recipe: Recipe, executor: Executor, *, resume: bool) -> Run:
-    """A new run, or with `resume` the one in the configuration's run directory if there is one.
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """What a trainer brings to its runs: where to run, and what to add measurements to."""
+
+    config: TrainingConfig
+    backend: Backend
+    tracker: PerformanceTracker
+    cache: QuantumCircuitCache | None
+
+    def executor(self, *, spent: Cost | None = None, journal: Journal | None = None) -> Executor:
+        """An executor as the configuration says, with what was spent before."""
+        config = self.config
+        options = ExecutorOptions(
+            one_circuit_per_job=not config.enable_batch_execution,
+            max_concurrent_jobs=config.max_concurrent_circuits,
+            late_after=config.batch_timeout,
+        )
+        account = Account(config.budget, Cost() if spent is None else spent)
+        return Executor(
+            self.backend, tracker=self.tracker, options=options, cache=self.cache, account=account, journal=journal
+        )
+
+
+def begin_run(
+    recipe: Recipe, around: Surroundings, directory: RunDirectory | None, data: str | None, *, resume: bool
+) -> Run:
+    """A new run, or with `resume` the one in the run directory if there is one.
+
+    Args:
+        recipe: How steps are made.
+        around: Where they run.
+        directory: Where the run is kept; None: nowhere.
+        data: A digest of the training data, where it is known.
+        resume: Whether to go on with what the directory holds.
 
     Raises:
         RunDirectoryError: The directory cannot be written, or holds a run and `resume` is not set.
         CheckpointError: The checkpoint is damaged or belongs to another run; nothing is changed.
     """
-    config = recipe.config
-    directory = None if config.directory is None else RunDirectory(config.directory)
+    settings = _settings(recipe, around.backend, data)
     if directory is None or not directory.holds_run:
-        run = Run(recipe, executor, _fresh(recipe), directory)
+        state = _fresh(recipe, settings)
     elif resume:
-        run = Run(recipe, executor, _checked(directory.load(), recipe), directory)
-        directory.drop_metrics_after(run.state.step)
+        state = _checked(directory.load(), recipe, settings, directory)
     else:
         raise RunDirectoryError(
-            f"{directory.path} already holds a run: go on with it by resume=True, or choose another run directory"
+            f"{directory.path} already holds a run: go on with it (resume=True, or --resume on the command line), or "
+            "choose another run directory"
         )
+    journal, spent = None, state.spent
     if directory is not None:
-        seed, backend = run.state.seed, executor.backend.fingerprint
-        directory.create({**config.to_dict(), "seed": seed, "backend": backend, "model": run.state.model})
-        run.save()
+        document = {**around.config.to_dict(), "seed": state.seed, "backend": around.backend.fingerprint}
+        directory.create({**document, "model": state.model})
+        directory.drop_metrics_after(state.step, state.epoch)
+        if isinstance(around.backend, RemoteBackend):
+            journal = Journal(directory.journal_path)
+            spent = journal.total()  # the record of what was paid, also after the last checkpoint
+    run = Run(recipe, around.executor(spent=spent, journal=journal), state, directory)
+    run.save()
     return run
 
 
-def _fresh(recipe: Recipe) -> Checkpoint:
+def saved_scaler(config: TrainingConfig, model: QuantumModel) -> FeatureScaler | None:
+    """The scaler of the run in the configuration's run directory, if there is one and it is of this model.
+
+    >>> saved_scaler(TrainingConfig(), QuantumModel(2, 2, 1)) is None
+    True
+    """
+    if config.directory is None or not RunDirectory(config.directory).holds_run:
+        return None
+    state = RunDirectory(config.directory).load()
+    return FeatureScaler.from_arrays(dict(state.scaler)) if state.scaler and state.model == model.fingerprint else None
+
+
+_DECIDING = (
+    "optimizer",
+    "gradient_method",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "shots_per_circuit",
+    "use_gradient_clipping",
+    "gradient_clip_value",
+    "spsa_c_initial",
+    "gradient_subsample_size",
+)
+
+
+def _settings(recipe: Recipe, backend: Backend, data: str | None) -> dict[str, Any]:
+    """What decides where a run goes: resuming with anything else would not be the same run."""
+    chosen = recipe.config.to_dict()
+    settings = {name: chosen[name] for name in _DECIDING}
+    return {**settings, "loss": recipe.loss_name, "backend": backend.fingerprint, "data": data}
+
+
+def _fresh(recipe: Recipe, settings: Mapping[str, Any]) -> Checkpoint:
     model, config = recipe.model, recipe.config
-    seed = fresh_seed() if config.seed is None else config.seed
+    seed = fresh_seed() if config.seed is None else int(config.seed)
     model.initialize_unless_chosen(seed)
     loss_parameters = recipe.loss.initial_parameters.copy()
     return Checkpoint(
         model=model.fingerprint,
+        settings=settings,
         parameters=model.parameters,
         loss_parameters=loss_parameters,
-        loss=recipe.loss_name,
         optimizer=recipe.optimizer.init(model.parameters),
-        optimizer_name=config.optimizer,
         loss_optimizer=recipe.loss_optimizer.init(loss_parameters),
         estimator=None,
-        gradient_method=config.gradient_method,
         seed=seed,
         step=0,
         epoch=0,
@@ -100,25 +175,28 @@ def _fresh(recipe: Recipe) -> Checkpoint:
     )
 
 
-def _checked(state: Checkpoint, recipe: Recipe) -> Checkpoint:
+def _checked(state: Checkpoint, recipe: Recipe, settings: Mapping[str, Any], directory: RunDirectory) -> Checkpoint:
     """`state`, if this recipe can go on from it."""
     config, model = recipe.config, recipe.model
     if state.model != model.fingerprint:
         raise CheckpointError(
-            f"the checkpoint in {config.directory} belongs to another model: its circuit or readout differs; build the "
+            f"the checkpoint in {directory.path} belongs to another model: its circuit or readout differs; build the "
             "same model, or choose another run directory"
         )
-    stored = {"optimizer": state.optimizer_name, "gradient_method": state.gradient_method, "loss": state.loss}
-    asked = {"optimizer": config.optimizer, "gradient_method": config.gradient_method, "loss": recipe.loss_name}
-    for name, value in stored.items():
-        if asked[name] != value:
+    for name, stored in state.settings.items():
+        if name == "data" and None not in (stored, settings["data"]) and stored != settings["data"]:
             raise CheckpointError(
-                f"the checkpoint in {config.directory} was made with {name}={value!r}, not {asked[name]!r}; use the "
-                "same, or choose another run directory"
+                f"the run in {directory.path} was started with other data, or other batches of it; give the same, or "
+                "choose another run directory"
+            )
+        if name != "data" and settings.get(name) != stored:
+            raise CheckpointError(
+                f"the checkpoint in {directory.path} was made with {name}={stored!r}, not {settings.get(name)!r}; use "
+                "the same, or choose another run directory"
             )
     if config.seed not in (None, state.seed):
         raise CheckpointError(
-            f"the run in {config.directory} was started with seed={state.seed}, not {config.seed}; leave the seed None"
+            f"the run in {directory.path} was started with seed={state.seed}, not {config.seed}; use that seed"
         )
     if state.scaler:
         model.scaler = FeatureScaler.from_arrays(dict(state.scaler))

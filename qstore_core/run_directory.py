@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from qstore_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_atomically
 from qstore_core.errors import RunDirectoryError
@@ -40,6 +44,38 @@ class RunDirectory:
         """Whether there is a checkpoint to go on from."""
         return self.checkpoint_path.exists()
 
+    @property
+    def journal_path(self) -> Path:
+        """Where the journal of remote jobs lies."""
+        return self.path / "journal.sqlite"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes, and other trainers of this one, from writing here at the same time.
+
+        Raises:
+            RunDirectoryError: Another one is writing here, or the directory cannot be written.
+        """
+        lock = FileLock(self.path / "run.lock", timeout=0)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise RunDirectoryError(f"another process is writing to the run in {self.path}; wait for it") from None
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write to {self.path}: {error.strerror or error}") from error
+        try:  # apart from the above: an OSError of the caller's own is the caller's
+            yield
+        finally:
+            lock.release()
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """The records of the epochs that metrics.jsonl holds."""
+        if not self.metrics_path.exists():
+            return []
+        records = [json.loads(line) for line in self.metrics_path.read_text(encoding="utf-8").splitlines()]
+        return [record for record in records if record["kind"] == "epoch"]
+
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the directory and write config.json.
 
@@ -71,8 +107,8 @@ class RunDirectory:
         except OSError as error:
             raise RunDirectoryError(f"cannot write {self.metrics_path}: {error.strerror or error}") from error
 
-    def drop_metrics_after(self, step: int) -> None:
-        """Remove what was written after a checkpoint's step: those steps will be done again."""
+    def drop_metrics_after(self, step: int, epoch: int) -> None:
+        """Remove the lines of later steps and epochs than a checkpoint's: they will be done again."""
         if not self.metrics_path.exists():
             return
         kept = []
@@ -81,6 +117,21 @@ class RunDirectory:
                 record = json.loads(line)
             except json.JSONDecodeError:
                 continue  # the line that was being written when the process died
-            if record["step"] <= step:
+            if record["step"] <= step and (record["kind"] != "epoch" or record["epoch"] <= epoch):
                 kept.append(line + "\n")
         write_atomically(self.metrics_path, "".join(kept).encode())
+
+
+def fresh_directory(base: Path) -> Path:
+    """A directory that nobody else has: named by the time, made by the one who asks first."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for number in range(1000):
+        directory = base.with_name(f"{base.name}-{stamp}{f'-{number}' if number else ''}")
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunDirectoryError(f"cannot make the run directory {directory}: {error.strerror or error}") from error
+        return directory
+    raise RunDirectoryError(f"cannot find a free name for a run directory like {base}-{stamp}")

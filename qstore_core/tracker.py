@@ -48,6 +48,7 @@ class PerformanceTracker:
         self.steps: list[StepRecord] = []
         self.total = Cost()
         self.spans: dict[str, float] = dict.fromkeys(SPANS, 0.0)
+        self.circuits_reused = 0
         self._runs: list[tuple[int, int, float]] = []
 
     @contextmanager
@@ -64,6 +65,10 @@ class PerformanceTracker:
         self.total += cost
         self._runs.append((cost.jobs, cost.circuits, seconds))
 
+    def reused(self, circuits: int) -> None:
+        """Note that the results of so many circuits were already known, so that they were not run."""
+        self.circuits_reused += circuits
+
     def stepped(self, record: StepRecord) -> None:
         """Note a finished step of training."""
         self.steps.append(record)
@@ -71,8 +76,9 @@ class PerformanceTracker:
     def get_statistics(self) -> dict[str, Any]:
         """Totals and rates. Times in seconds, money in US dollars on the dearer reading.
 
-        `total_circuits`, `total_shots`, `total_jobs` and `total_cost_usd` count validation too; `total_batches`,
-        `avg_circuits_per_batch` and `final_loss` are of training steps.
+        `total_circuits`, `total_shots`, `total_jobs` and `total_cost_usd` count validation too, and
+        `total_circuits_reused` what did not have to be run. `total_batches`, `avg_circuits_per_batch` and `final_loss`,
+        the loss of the last mini-batch, are of training steps. `circuits_per_second` is by the time spent running them.
         """
         executed = sum(seconds for _, _, seconds in self._runs)
         circuits = [record.circuits for record in self.steps]
@@ -81,6 +87,7 @@ class PerformanceTracker:
             "total_shots": self.total.shots,
             "total_jobs": self.total.jobs,
             "total_cost_usd": self.total.usd_high,
+            "total_circuits_reused": self.circuits_reused,
             "total_batches": len(self.steps),
             "total_runtime_s": sum(record.seconds for record in self.steps),
             "circuits_per_second": self.total.circuits / executed if executed else 0.0,

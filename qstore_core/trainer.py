@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from collections.abc import Sized
-from dataclasses import asdict, replace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qstore_core.backend import Backend
+from qstore_core.arrays import FloatArray
+from qstore_core.backend import Backend, RemoteBackend
 from qstore_core.batch import CircuitBatch
+from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader
-from qstore_core.errors import ConfigurationError, RunDirectoryError
-from qstore_core.executor import Executor, ExecutorOptions
-from qstore_core.losses import is_classes, make_loss, make_targets
+from qstore_core.epochs import train_epoch
+from qstore_core.errors import (
+    BackendError,
+    BudgetExceededError,
+    ConfigurationError,
+    DataError,
+    QStoreError,
+    RunDirectoryError,
+)
+from qstore_core.estimate import RunEstimate, estimate_run
+from qstore_core.evaluation import evaluate, outputs_of
+from qstore_core.executor import Executor
+from qstore_core.losses import is_classes
 from qstore_core.manager import BackendManager
 from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.problem import GradientResult
-from qstore_core.progress import Progress, progress_bar
+from qstore_core.progress import progress_bar
 from qstore_core.randomness import StepKey, fresh_seed
 from qstore_core.registry import get_backend
-from qstore_core.run import Run, begin_run
+from qstore_core.run import Run, Surroundings, begin_run, saved_scaler
+from qstore_core.run_directory import RunDirectory, fresh_directory
 from qstore_core.synchronous import run_sync
-from qstore_core.tracker import PerformanceTracker, StepRecord
-from qstore_core.training import Loader, TrainingMetrics, batches_of, make_recipe
+from qstore_core.tracker import PerformanceTracker
+from qstore_core.training import Loader, Recipe, TrainingMetrics, batches_of, make_recipe
 
 _log = logging.getLogger("qstore")
 
@@ -46,6 +57,7 @@ class QuantumTrainer:
 
     Attributes:
         performance_tracker: Measured times and counts.
+        circuit_cache: Compiled structures and results; None when the configuration disables it.
 
     >>> config = TrainingConfig(epochs=2, shots_per_circuit=None, seed=1)
     >>> model = QuantumModel(input_dim=2, n_qubits=2, output_dim=2)
@@ -61,9 +73,16 @@ class QuantumTrainer:
         *,
         progress: bool | None = None,
     ) -> None:
-        self.config = config or TrainingConfig()
+        self.config = TrainingConfig() if config is None else config
+        if not isinstance(self.config, TrainingConfig):
+            raise ConfigurationError(f"config is a TrainingConfig, not {type(config).__name__}")
+        if not (manager is None or isinstance(manager, BackendManager)):
+            raise ConfigurationError(
+                f"manager is a BackendManager, not {type(manager).__name__}; a single backend goes into QuantumModel"
+            )
         self.manager = manager
         self.performance_tracker = PerformanceTracker()
+        self.circuit_cache = _make_cache(self.config)
         self._progress = progress
         self._run: Run | None = None
 
@@ -85,29 +104,30 @@ class QuantumTrainer:
             resume: Go on with the run in the run directory if there is one; then `epochs` counts the whole run.
 
         Returns:
-            One entry for each epoch of this call.
+            One entry for each epoch of this call; with `resume` for each epoch of the run.
 
         Raises:
             DataError: Data that does not fit the model; the message says which and why.
             CapabilityError: The backend cannot run the model so; nothing ran.
             RunDirectoryError: The run directory cannot be written, or holds a run and `resume` is not set.
             CheckpointError: The checkpoint is damaged or belongs to another run.
+            BudgetExceededError: The next batch could pass the cap; it was not sent, and a checkpoint was kept.
+            BackendError: A batch could not be run; a checkpoint was kept, and the message says what was spent.
         """
-        run = await self._begin(model, data_loader, resume=resume)
-        last = self._last_epoch(run, epochs, resume=resume)
-        history = []
-        length = len(data_loader) if isinstance(data_loader, Sized) else None
-        total = None if length is None else length * last
-        try:
-            with progress_bar(total, run.state.step, show=self._progress) as bar:
-                while run.state.epoch < last:
-                    history.append(await self._epoch(run, data_loader, val_loader, bar))
-                    if run.state.epoch % self.config.checkpoint_interval == 0 and run.state.epoch < last:
-                        run.save()
-        finally:  # also after Ctrl-C, cancellation and errors: what was paid for is kept
-            run.save()
-            self._save_performance(run)
-        return history
+        wanted = self.config.epochs if epochs is None else epochs
+        if not isinstance(wanted, int | np.integer) or isinstance(wanted, bool) or wanted < 0:
+            raise ConfigurationError(f"epochs is a whole number of at least 0, not {wanted!r}")
+        recipe, around, directory = await self._prepare(model, data_loader)
+        with nullcontext() if directory is None else directory.locked():
+            run = self._begin(recipe, around, directory, data_loader, resume=resume)
+            last = int(wanted) + (0 if resume else run.state.epoch)
+            try:
+                return await self._epochs(run, data_loader, val_loader, last, resume=resume)
+            except (BudgetExceededError, BackendError) as error:
+                raise _with_advice(error, run) from error
+            finally:  # also after Ctrl-C, cancellation and errors: what was paid for is kept
+                run.save()
+                self._save_performance()
 
     def fit(
         self,
@@ -121,7 +141,8 @@ class QuantumTrainer:
     ) -> list[TrainingMetrics]:
         """Scale inputs to angles and train, without `await`; works in a notebook too.
 
-        The scaler is fitted to `x` the first time, kept as `model.scaler` and used by `model.predict` and `evaluate`.
+        The scaler is fitted to `x` the first time, kept as `model.scaler` and used by `model.predict` and `evaluate`; a
+        run that is resumed brings its own.
 
         Args:
             model: What to train.
@@ -131,11 +152,20 @@ class QuantumTrainer:
             epochs: As for `train`.
             resume: As for `train`.
         """
-        if model.scaler is None:
-            model.scaler = FeatureScaler.fit(x, model.input_dim)
-        loader = self._loader(model, x, y)
-        held_out = None if validation is None else self._loader(model, *validation, shuffle=False)
-        return run_sync(self.train(model, loader, held_out, epochs, resume))
+        if is_classes(y) and len(np.unique(np.asarray(y))) < 2:
+            raise DataError("all labels are of one class; there is nothing to learn from them")
+        if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
+            raise ConfigurationError(f"validation is a pair (x, y), not {type(validation).__name__}")
+        before = model.scaler
+        saved = saved_scaler(self.config, model) if resume else None
+        model.scaler = saved or before or FeatureScaler.fit(x, model.input_dim)
+        try:
+            loader = self._loader(model, x, y)
+            held_out = None if validation is None else self._loader(model, *validation, shuffle=False)
+            return run_sync(self.train(model, loader, held_out, epochs, resume))
+        finally:
+            if self._run is None or self._run.recipe.model is not model:  # refused: the next call may bring other data
+                model.scaler = before
 
     def evaluate(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> dict[str, float]:
         """`validate` for arrays as they were given to `fit`, without `await`."""
@@ -144,34 +174,59 @@ class QuantumTrainer:
     async def validate(self, model: QuantumModel, loader: Loader) -> dict[str, float]:
         """The loss on a loader's data, and for class labels the accuracy.
 
+        >>> import asyncio
         >>> config = TrainingConfig(shots_per_circuit=None, seed=1)
         >>> model = QuantumModel(input_dim=2, n_qubits=2, output_dim=2, seed=1)
         >>> result = asyncio.run(QuantumTrainer(config).validate(model, [([[0.0, 1.0]], [0])]))
         >>> sorted(result)
         ['accuracy', 'loss']
         """
-        run = self._run
-        same = run is not None and run.recipe.model is model
-        executor = run.executor if run is not None and same else self._executor(await self._backend_for(model))
-        _check_backend(model, executor.backend, self.config)
-        seed = fresh_seed() if self.config.seed is None else self.config.seed
-        key = StepKey(seed, "validate") if run is None else StepKey(run.state.seed, "validate", run.state.step)
-        outputs, targets, classes = [], [], True
-        index = 0
-        async for x, y in batches_of(loader, 0, key.seed):
-            goal = make_targets(y, model.output_dim)
-            part = StepKey(key.seed, f"validate {index}", key.step)
-            outputs.append(await model.run(executor, x, shots=self.config.shots_per_circuit, key=part))
-            targets.append(goal)
-            classes = classes and is_classes(y)
-            index += 1
-        found, wanted = np.concatenate(outputs), np.concatenate(targets)
-        loss = make_loss(self.config.loss, labels_are_classes=classes)
-        scale = run.state.loss_parameters if run is not None and same else loss.initial_parameters
-        result = {"loss": loss(found, wanted, scale).value}
-        if classes:
-            result["accuracy"] = float(np.mean(model.classes_of(found) == model.classes_of(wanted)))
-        return result
+        run = self._run_of(model)
+        executor = await self._executor_for(model)
+        key = self._key(run, "validate")
+        parameters = None if run is None else run.state.loss_parameters
+        return await evaluate(model, executor, loader, self.config, key, parameters)
+
+    def outputs(self, model: QuantumModel, x: ArrayLike) -> FloatArray:
+        """The outputs `(n_samples, output_dim)` for inputs as they were given to `fit`, with the configured shots."""
+        return run_sync(self._outputs(model, x))
+
+    def predict(self, model: QuantumModel, x: ArrayLike) -> Any:
+        """What `outputs` mean: class labels `(n_samples,)`, or for a model trained on target values those values."""
+        return model.meaning_of(self.outputs(model, x))
+
+    def gradient(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> GradientResult:
+        """One estimate of the gradient of the loss, by the configured method; nothing is trained.
+
+        Args:
+            model: The model, at its present parameters.
+            x: Inputs as they were given to `fit`; angles in radians when the model has no scaler.
+            y: Labels or targets.
+
+        >>> trainer = QuantumTrainer(TrainingConfig(shots_per_circuit=None, seed=1))
+        >>> trainer.gradient(QuantumModel(2, 2, 1, seed=1), [[0.1, 0.2]], [1]).gradients.shape
+        (8,)
+        """
+        return run_sync(self._gradient(model, x, y))
+
+    def estimate_cost(
+        self, model: QuantumModel, n_samples: int, *, n_validation: int = 0, epochs: int | None = None
+    ) -> RunEstimate:
+        """What training would take, asked before anything runs.
+
+        Args:
+            model: What would be trained.
+            n_samples: Samples of the training data; the configuration's `batch_size` divides them.
+            n_validation: Samples validated after each epoch.
+            epochs: How many; None: the configuration's.
+
+        >>> trainer = QuantumTrainer(TrainingConfig(epochs=5, batch_size=10, gradient_method="spsa"))
+        >>> trainer.estimate_cost(QuantumModel(2, 2, 2), n_samples=100).total.circuits
+        1000
+        """
+        return run_sync(
+            self._estimate(model, n_samples, n_validation, self.config.epochs if epochs is None else epochs)
+        )
 
     @property
     def spent(self) -> Cost:
@@ -185,79 +240,98 @@ class QuantumTrainer:
         self._run = None
         self.performance_tracker = PerformanceTracker()
 
-    async def _begin(self, model: QuantumModel, loader: Loader, *, resume: bool) -> Run:
-        if self._run is not None and self._run.recipe.model is model:
-            self._run.adopt_parameters()
-            return self._run
-        executor = self._executor(await self._backend_for(model))
-        _check_backend(model, executor.backend, self.config)
+    async def _prepare(self, model: QuantumModel, loader: Loader) -> tuple[Recipe, Surroundings, RunDirectory | None]:
+        """Everything that a run needs, checked without running or writing anything."""
+        around = await self._around(model)
         x, y = await _first_batch(loader)
         recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y))
-        recipe.check(x, y, executor)
-        self._run = begin_run(recipe, executor, resume=resume)
-        return self._run
+        recipe.check(x, y, around.backend.capabilities)
+        if self.config.directory is not None:
+            return recipe, around, RunDirectory(self.config.directory)
+        if not isinstance(around.backend, RemoteBackend):
+            return recipe, around, None
+        run = self._run_of(model)
+        if run is not None:
+            return recipe, around, run.directory
+        directory = RunDirectory(fresh_directory(Path("runs") / "run"))
+        _log.warning("no run_directory was set; jobs cost money, so the run is kept in %s", directory.path)
+        return recipe, around, directory
 
-    def _last_epoch(self, run: Run, epochs: int | None, *, resume: bool) -> int:
-        wanted = self.config.epochs if epochs is None else epochs
-        if not isinstance(wanted, int) or wanted < 0:
-            raise ConfigurationError(f"epochs is a whole number of at least 0, not {wanted!r}")
-        return wanted if resume else run.state.epoch + wanted
+    def _begin(
+        self, recipe: Recipe, around: Surroundings, directory: RunDirectory | None, loader: Loader, *, resume: bool
+    ) -> Run:
+        run = self._run_of(recipe.model)
+        recipe.model.regression = recipe.regression
+        if run is None:
+            data = loader.digest if isinstance(loader, ArrayLoader) else None
+            self._run = run = begin_run(recipe, around, directory, data, resume=resume)
+        else:
+            run.adopt_parameters()
+        return run
 
-    async def _epoch(self, run: Run, loader: Loader, val_loader: Loader | None, bar: Progress) -> TrainingMetrics:
-        begin, before = time.perf_counter(), run.spent
-        losses, norms, sizes = [], [], []
-        skipped, index = run.state.batches_done, 0
-        async for x, y in batches_of(loader, run.state.epoch, run.state.seed):
-            index += 1
-            if index <= skipped:
-                continue
-            result = await self._step(run, x, y)
-            losses.append(result.function_value)
-            norms.append(float(np.linalg.norm(result.gradients)))
-            sizes.append(len(np.atleast_1d(y)))
-            bar.step(result.function_value, run.spent)
-            await asyncio.sleep(0)  # lets Ctrl-C and other tasks in, between two steps
-        run.accept(replace(run.state, epoch=run.state.epoch + 1, batches_done=0))
-        validation = {} if val_loader is None else await self.validate(run.recipe.model, val_loader)
-        spent = run.spent
-        metrics = TrainingMetrics(
-            epoch=run.state.epoch,
-            loss=float(np.average(losses, weights=sizes)) if losses else float("nan"),
-            gradient_norm=float(np.mean(norms)) if norms else float("nan"),
-            circuits=spent.circuits - before.circuits,
-            shots=spent.shots - before.shots,
-            jobs=spent.jobs - before.jobs,
-            usd=spent.usd_high - before.usd_high,
-            seconds=time.perf_counter() - begin,
-            val_loss=validation.get("loss"),
-            val_accuracy=validation.get("accuracy"),
+    async def _epochs(
+        self, run: Run, loader: Loader, val_loader: Loader | None, last: int, *, resume: bool
+    ) -> list[TrainingMetrics]:
+        history = []
+        if resume and run.directory is not None:
+            history = [TrainingMetrics.from_record(record) for record in run.directory.epochs()]
+        total = len(loader) * last if isinstance(loader, Sized) else None
+
+        async def validated() -> dict[str, float]:
+            assert val_loader is not None
+            return await self.validate(run.recipe.model, val_loader)
+
+        with progress_bar(total, run.state.step, show=self._progress) as bar:
+            while run.state.epoch < last:
+                history.append(await train_epoch(run, loader, None if val_loader is None else validated, bar))
+                if run.state.epoch % self.config.checkpoint_interval == 0 and run.state.epoch < last:
+                    run.save()
+        return history
+
+    async def _outputs(self, model: QuantumModel, x: ArrayLike) -> FloatArray:
+        executor = await self._executor_for(model)
+        angles = x if model.scaler is None else model.scaler.transform(np.atleast_2d(np.asarray(x)))
+        return await outputs_of(model, executor, angles, self.config, self._key(self._run_of(model), "predict"))
+
+    async def _gradient(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> GradientResult:
+        executor = await self._executor_for(model)
+        run = self._run_of(model)
+        recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y))
+        angles = x if model.scaler is None else model.scaler.transform(x)
+        scale = recipe.loss.initial_parameters if run is None else run.state.loss_parameters
+        problem = recipe.problem(angles, y, scale, executor.backend.capabilities)
+        state = recipe.estimator.start(problem, model.parameters)
+        rounds = recipe.estimator.gradient(problem, model.parameters, state, self._key(run, "gradient"))
+        return (await executor.drive(rounds))[0]
+
+    async def _estimate(self, model: QuantumModel, n_samples: int, n_validation: int, epochs: int) -> RunEstimate:
+        executor = (await self._around(model)).executor()
+        recipe = make_recipe(model, self.config, labels_are_classes=True)
+        return estimate_run(
+            recipe,
+            executor,
+            n_samples=n_samples,
+            n_validation=n_validation,
+            batch_size=self.config.batch_size,
+            epochs=epochs,
         )
-        if run.directory is not None:
-            run.directory.append_metrics({"kind": "epoch", "step": run.state.step, **asdict(metrics)})
-        return metrics
 
-    async def _step(self, run: Run, x: Any, y: Any) -> GradientResult:
-        begin, before = time.perf_counter(), run.executor.spent
-        state, result = await run.recipe.step(run.state, x, y, run.executor)
-        run.accept(state)
-        spent = run.executor.spent
-        record = StepRecord(
-            step=state.step,
-            epoch=state.epoch + 1,
-            loss=result.function_value,
-            gradient_norm=float(np.linalg.norm(result.gradients)),
-            seconds=time.perf_counter() - begin,
-            circuits=result.n_circuit_executions,
-            shots=result.n_shots,
-            jobs=result.n_jobs,
-            usd=spent.usd_high - before.usd_high,
-        )
-        self.performance_tracker.stepped(record)
-        if run.directory is not None:
-            run.directory.append_metrics({"kind": "step", **asdict(record), "method": result.method, **result.metadata})
-        if state.step % self.config.log_interval == 0:
-            _log.info("step %d: loss %.6g, %s, %s", state.step, record.loss, result.method, run.spent)
-        return result
+    def _run_of(self, model: QuantumModel) -> Run | None:
+        return self._run if self._run is not None and self._run.recipe.model is model else None
+
+    def _key(self, run: Run | None, stage: str) -> StepKey:
+        if run is not None:
+            return StepKey(run.state.seed, stage, run.state.step)
+        return StepKey(fresh_seed() if self.config.seed is None else int(self.config.seed), stage)
+
+    async def _executor_for(self, model: QuantumModel) -> Executor:
+        run = self._run_of(model)
+        return (await self._around(model)).executor() if run is None else run.executor
+
+    async def _around(self, model: QuantumModel) -> Surroundings:
+        backend = await self._backend_for(model)
+        _check_backend(model, backend, self.config)
+        return Surroundings(self.config, backend, self.performance_tracker, self.circuit_cache)
 
     async def _backend_for(self, model: QuantumModel) -> Backend:
         if model.backend is None:
@@ -271,19 +345,11 @@ class QuantumTrainer:
                 await model.backend.open()
         return model.backend
 
-    def _executor(self, backend: Backend) -> Executor:
-        config = self.config
-        options = ExecutorOptions(
-            max_compiled=config.cache_size if config.enable_circuit_cache else 0,
-            one_circuit_per_job=not config.enable_batch_execution,
-        )
-        return Executor(backend, tracker=self.performance_tracker, options=options)
-
     def _loader(self, model: QuantumModel, x: ArrayLike, y: ArrayLike, *, shuffle: bool = True) -> ArrayLoader:
         angles = x if model.scaler is None else model.scaler.transform(x)
         return ArrayLoader(angles, y, self.config.batch_size, shuffle=shuffle)
 
-    def _save_performance(self, run: Run) -> None:
+    def _save_performance(self) -> None:
         place = self.config.performance_log_dir
         if place is None or not self.config.enable_performance_tracking:
             return
@@ -308,3 +374,18 @@ async def _first_batch(loader: Loader) -> tuple[Any, Any]:
     async for batch in batches_of(loader, 0, 0):
         return batch
     raise AssertionError("batches_of raises when there is none")
+
+
+def _make_cache(config: TrainingConfig) -> QuantumCircuitCache | None:
+    if not config.enable_circuit_cache:
+        return None
+    return QuantumCircuitCache(config.cache_size, 5 * config.cache_size, None)
+
+
+def _with_advice(error: QStoreError, run: Run) -> QStoreError:
+    """The same error, with what was paid and how to go on."""
+    spent = run.spent
+    paid = f"{spent.circuits:,} circuits in {spent.jobs:,} jobs, {spent.usd_high:.2f} USD"
+    place = "" if run.directory is None else f"; the checkpoint is in {run.directory.path}"
+    remedy = "raise the budget and resume" if isinstance(error, BudgetExceededError) else "resume to go on"
+    return type(error)(f"{error}. Spent so far: {paid}{place}: {remedy}" if place else f"{error}. Spent so far: {paid}")

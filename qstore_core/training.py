@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from qstore_core.arrays import FloatArray
+from qstore_core.backend import BackendCapabilities
 from qstore_core.checkpoint import Checkpoint
 from qstore_core.config import TrainingConfig
 from qstore_core.data import ArrayLoader, Batch
 from qstore_core.errors import DataError
 from qstore_core.estimators.spsa import SPSA
 from qstore_core.executor import Executor
-from qstore_core.losses import CallableLoss, Loss, make_loss, make_targets
+from qstore_core.losses import LOSSES, Loss, MeanSquaredError, make_loss, make_targets
 from qstore_core.model import QuantumModel
 from qstore_core.optimizers import Optimizer, clip_by_norm, make_optimizer
 from qstore_core.problem import GradientEstimator, GradientResult, Problem
@@ -58,6 +59,14 @@ class TrainingMetrics:
     val_loss: float | None = None
     val_accuracy: float | None = None
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The metrics that a line of metrics.jsonl holds; null is nan, except for validation that was not done."""
+        values = {entry.name: record[entry.name] for entry in fields(cls)}
+        for name in ("loss", "gradient_norm"):
+            values[name] = float("nan") if values[name] is None else values[name]
+        return cls(**values)
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -66,6 +75,7 @@ class Recipe:
     model: QuantumModel
     config: TrainingConfig
     loss: Loss
+    regression: bool
     estimator: GradientEstimator
     optimizer: Optimizer
     loss_optimizer: Optimizer
@@ -73,14 +83,29 @@ class Recipe:
     @property
     def loss_name(self) -> str:
         """What checkpoints call the loss."""
-        return "function" if isinstance(self.loss, CallableLoss) else type(self.loss).__name__
+        return next((name for name, made in LOSSES.items() if isinstance(self.loss, type(made()))), "function")
 
-    def check(self, x: ArrayLike, y: ArrayLike, executor: Executor) -> None:
+    def check(self, x: ArrayLike, y: ArrayLike, capabilities: BackendCapabilities) -> None:
         """Raise what the first step would raise about this batch and the backend, without running anything."""
-        problem = self.problem(x, y, self.loss.initial_parameters, executor)
+        problem = self.problem(x, y, self.loss.initial_parameters, capabilities)
         self.estimator.start(problem, self.model.parameters)
+        if isinstance(self.loss, MeanSquaredError) and self.regression:
+            self._check_reach(problem.targets)
 
-    def problem(self, x: ArrayLike, y: ArrayLike, loss_parameters: FloatArray, executor: Executor) -> Problem:
+    def _check_reach(self, targets: FloatArray) -> None:
+        """Refuse targets that no state's expectation values come near: the loss would fall, and mean nothing."""
+        for column, observable in enumerate(self.model.observables):
+            reach = sum(abs(term.coefficient) for term in observable.terms)
+            worst = float(np.abs(targets[:, column]).max())
+            if worst > 1.5 * reach:
+                raise DataError(
+                    f"a target of {worst:.6g} is out of reach: output {column} is {observable}, between -{reach:.6g} "
+                    f"and {reach:.6g}; scale the targets (qstore_core.TargetScaler) or the readout"
+                )
+
+    def problem(
+        self, x: ArrayLike, y: ArrayLike, loss_parameters: FloatArray, capabilities: BackendCapabilities
+    ) -> Problem:
         """The mini-batch as an estimator sees it."""
         model = self.model
         features = model.encode(x)
@@ -96,7 +121,7 @@ class Recipe:
             loss_parameters=loss_parameters,
             shots=self.config.shots_per_circuit,
             trained=model.trainable,
-            capabilities=executor.backend.capabilities,
+            capabilities=capabilities,
         )
 
     async def step(
@@ -104,13 +129,13 @@ class Recipe:
     ) -> tuple[Checkpoint, GradientResult]:
         """The next state, and the gradient that led to it."""
         with executor.tracker.span("plan"):
-            problem = self.problem(x, y, state.loss_parameters, executor)
+            problem = self.problem(x, y, state.loss_parameters, executor.backend.capabilities)
             memory = state.estimator
             if state.step == 0:
                 memory = self.estimator.start(problem, state.parameters)
             key = StepKey(state.seed, "train", state.step)
             rounds = self.estimator.gradient(problem, state.parameters, memory, key)
-        result, memory = await executor.drive(rounds)
+        result, memory = await executor.drive(rounds, label=f"train step {state.step + 1}")
         with executor.tracker.span("optimise"):
             return self._updated(state, result, memory), result
 
@@ -143,7 +168,7 @@ def make_recipe(model: QuantumModel, config: TrainingConfig, *, labels_are_class
     rates = {"learning_rate": config.learning_rate, "momentum": config.momentum}
     optimizer = make_optimizer(config.optimizer, weight_decay=config.weight_decay, **rates)
     loss_optimizer = make_optimizer(config.optimizer, weight_decay=0.0, **rates)  # a scale is not pulled towards 0
-    return Recipe(model, config, loss, make_estimator(config), optimizer, loss_optimizer)
+    return Recipe(model, config, loss, not labels_are_classes, make_estimator(config), optimizer, loss_optimizer)
 
 
 def make_estimator(config: TrainingConfig) -> GradientEstimator:

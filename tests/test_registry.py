@@ -379,7 +379,7 @@ def test_a_plugin_name_has_no_dots_capitals_or_leading_digits(module: Callable[.
         ("backend", "ionq.qpu", "To install 'ionq': pip install ./plugins/qstore_ionq"),
         ("backend", "moc", "To install 'mock': pip install ./plugins/qstore_mock"),
         ("backend", "healthy.slow", "Plugin 'healthy' is installed, but registers no such backend"),
-        ("cache", "redis", "unknown cache 'redis'; None are installed. A plugin is a distribution with an entry point"),
+        ("cache", "redis", "unknown cache 'redis'; Known: memory, sqlite. A plugin is a distribution with an entry point"),
         ("gradient_estimator", "spas", "unknown gradient estimator 'spas'; did you mean 'spsa'?"),
     ],
 )
@@ -534,7 +534,7 @@ def test_register_refuses_one_object_under_two_names() -> None:
     found.register(plugin)
     with pytest.raises(PluginCollisionError, match="the same object as plugin 'mine'"):
         found.register(plugin, name="other")
-    assert found.names("cache") == ("mine",)
+    assert found.names("cache") == ("memory", "mine", "sqlite")
 
 
 def test_register_raises_at_once_and_can_be_called_again(module: Callable[..., ModuleType]) -> None:

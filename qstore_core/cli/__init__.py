@@ -17,6 +17,11 @@ from qstore_core.version import __version__
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "train": "qstore_core.cli.train:train",
+        "estimate": "qstore_core.cli.estimate:estimate",
+        "resume": "qstore_core.cli.resume:resume",
+        "runs": "qstore_core.cli.runs:runs",
+        "jobs": "qstore_core.cli.runs:jobs",
+        "cancel": "qstore_core.cli.runs:cancel",
         "backends": "qstore_core.cli.backends:backends",
         "plugins": "qstore_core.cli.plugins:plugins",
         "version": "qstore_core.cli.version:version",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
@@ -10,16 +9,19 @@ import click
 
 from qstore_core.cost import Cost
 from qstore_core.datasets import Dataset
+from qstore_core.model import QuantumModel
 
 
 class TrainingReport:
     """A line for each split as it ends, then medians and totals."""
 
-    def __init__(self, data: Dataset, qubits: int, depth: int, backend: str, directory: Path) -> None:
+    def __init__(self, data: Dataset, model: QuantumModel, backend: str, directory: Path) -> None:
         self._data = data
-        self._shape = (qubits, depth, backend)
+        self._model = model
+        self._backend = backend
         self._directory = directory
-        self._measure = "accuracy" if data.classes else "loss"
+        self._measure = "accuracy" if data.classes else "R^2"
+        self._reference = "logistic regression" if data.classes else "linear regression"
         self._results: list[float] = []
         self._baselines: list[float] = []
         self._seconds = 0.0
@@ -28,35 +30,37 @@ class TrainingReport:
 
     def header(self) -> None:
         """The data and the circuit."""
-        data, (qubits, depth, backend) = self._data, self._shape
-        columns = data.x.shape[1]
+        data, model, columns = self._data, self._model, self._data.x.shape[1]
+        qubits = model.n_qubits
         features = f"{columns} columns" + (f" reduced to {qubits} features by PCA" if columns > qubits else "")
         kind = f"{len(data.classes)} classes" if data.classes else "target values"
         click.echo(f"{data.name}: {len(data.x)} samples, {features}, {kind}")
-        click.echo(f"{qubits} qubits, depth {depth}, backend {backend}")
+        click.echo(f"{qubits} qubits, depth {model.depth}, {model.n_parameters} parameters, backend {self._backend}")
 
     def section(self, shots: int | None) -> None:
         """Begin the splits of one number of shots."""
         self._results, self._baselines, self._seconds, self._section_cost = [], [], 0.0, Cost()
         click.echo(f"\n{'exact expectation values' if shots is None else f'{shots} shots a circuit'}")
 
-    def split(self, result: Mapping[str, float], seconds: float, baseline: float | None, cost: Cost) -> None:
+    def split(self, reached: float, seconds: float, baseline: float | None, cost: Cost) -> None:
         """One split: what the model reached on test data, in how many seconds of training."""
-        self._results.append(result[self._measure])
+        self._results.append(reached)
         self._seconds += seconds
         self._section_cost += cost
         line = f"  split {len(self._results)}: test {self._measure} {self._results[-1]:.3f}"
         if baseline is not None:
             self._baselines.append(baseline)
-            line += f"   logistic regression {baseline:.3f}"
+            line += f"   {self._reference} {baseline:.3f}"
         click.echo(f"{line}   {seconds:.1f} s of training")
 
     def summary(self) -> None:
         """The median over the splits, and what they took."""
         line = f"  median : test {self._measure} {median(self._results):.3f}"
         if self._baselines:
-            line += f"   logistic regression {median(self._baselines):.3f}"
-        click.echo(f"{line}   {self._seconds:.1f} s of training in all")
+            line += f"   {self._reference} {median(self._baselines):.3f}"
+        if len(self._results) > 1:
+            click.echo(line)
+            click.echo(f"  {self._seconds:.1f} s of training in all")
         click.echo(f"  {_words(self._section_cost)}")
         self._total += self._section_cost
 

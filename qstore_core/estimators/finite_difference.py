@@ -51,7 +51,7 @@ class FiniteDifference:
             gradients,
             loss.value,
             method="finite_difference",
-            metadata={"step": step},
+            metadata={"difference": step},
             loss_gradients=loss.parameter_gradient,
         )
         return answer, state

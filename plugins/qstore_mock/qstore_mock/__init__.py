@@ -8,5 +8,10 @@ from qstore_core.hookspecs import Register
 
 @hookimpl
 def register_backends(register: Register) -> None:
-    """Register the simulator; it is imported when it is first asked for."""
+    """Register the simulator and the simulated provider; each is imported when it is first asked for."""
     register("mock", "qstore_mock.backend:MockBackend", summary="NumPy simulator: exact, sampled and noisy")
+    register(
+        "mock.remote",
+        "qstore_mock.remote.backend:RemoteMockBackend",
+        summary="Jobs on a simulated provider of paid hardware, with faults",
+    )

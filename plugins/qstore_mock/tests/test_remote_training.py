@@ -1,0 +1,227 @@
+"""Training on the simulated provider: nothing lost, nothing paid twice, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qstore_mock.remote.process import RunningProvider, provider
+
+from qstore_core import (
+    ArrayLoader,
+    Budget,
+    BudgetExceededError,
+    Pacing,
+    QuantumModel,
+    QuantumTrainer,
+    TrainingConfig,
+    TrainingMetrics,
+    get_backend,
+)
+from qstore_core.checkpoint import load_checkpoint
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import numpy as np
+from qstore_core import ArrayLoader, Pacing, QuantumModel, QuantumTrainer, TrainingConfig, get_backend
+
+url, directory, epochs = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+generator = np.random.default_rng(5)
+y = generator.integers(0, 2, 12)
+x = generator.normal(0.0, 0.5, (12, 2)) + 0.5 * (2 * y[:, None] - 1)
+pacing = Pacing(first_poll=0.02, longest_poll=0.1, find_grace=0.5, request_patience=30.0, first_retry=0.02)
+backend = get_backend("mock.remote", url=url, request_timeout=2.0, pacing=pacing)
+config = TrainingConfig(epochs=epochs, gradient_method="spsa", shots_per_circuit=10, seed=3, run_directory=directory,
+                        checkpoint_interval=2, learning_rate=0.05)
+model = QuantumModel(2, 2, 2, backend)
+trainer = QuantumTrainer(config, progress=False)
+import asyncio
+loader, held_out = ArrayLoader(x, y, batch_size=6), ArrayLoader(x, y, batch_size=12, shuffle=False)
+asyncio.run(trainer.train(model, loader, held_out, resume=True))
+"""
+
+
+def start(url: str, directory: Path, epochs: int) -> subprocess.Popen[bytes]:
+    arguments = [sys.executable, "-c", PROGRAM, url, str(directory), str(epochs)]
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def finish(url: str, directory: Path, epochs: int) -> None:
+    process = start(url, directory, epochs)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors.decode()
+
+
+def kill(process: subprocess.Popen[bytes]) -> bool:
+    """SIGKILL it; False when it had ended before."""
+    running = process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return running
+
+
+def circuits_paid(running: RunningProvider) -> Counter[str]:
+    return Counter(digest for entry in running.ledger() if entry.charged for digest in entry.circuit_digests)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    first, second = load_checkpoint(one / "checkpoint.npz"), load_checkpoint(other / "checkpoint.npz")
+    np.testing.assert_array_equal(first.parameters, second.parameters)
+    np.testing.assert_array_equal(first.loss_parameters, second.loss_parameters)
+    assert (first.step, first.epoch) == (second.step, second.epoch)
+
+
+@pytest.mark.slow
+def test_thirty_kills_lose_nothing_and_pay_nothing_twice(tmp_path: Path) -> None:
+    epochs, accepted = 24, tmp_path / "accepted"
+    options: dict[str, Any] = {"price_circuit": "0.01", "queue": 0.05}
+    with provider(**options) as running:
+        finish(running.url, tmp_path / "whole", epochs)
+        expected = circuits_paid(running)
+    assert set(expected.values()) == {1}
+
+    generator = np.random.default_rng(20261123)
+    directory, kills, forced = tmp_path / "killed", 0, 0
+    with provider(**options) as running:
+        while kills < 30:
+            if forced < 6 and kills % 5 == 2:  # the instant between "the provider accepted" and "the id is recorded"
+                running.restart(pause_after_accept=accepted, pause_at=1, pause_timeout=30)
+                process = start(running.url, directory, epochs)
+                while not accepted.exists():
+                    assert process.poll() is None, "the run ended before it sent another job"
+                    time.sleep(0.005)
+                assert kill(process)
+                accepted.unlink()
+                running.restart(pause_after_accept=None, pause_at=None, pause_timeout=None)
+                forced, kills = forced + 1, kills + 1
+                continue
+            process = start(running.url, directory, epochs)
+            time.sleep(float(generator.uniform(0.3, 0.75)))
+            assert kill(process), f"the run ended after {kills} kills; it must be longer for thirty"
+            kills += 1
+        finish(running.url, directory, epochs)
+        paid = circuits_paid(running)
+    assert forced >= 5
+    assert paid == expected
+    assert_same_run(tmp_path / "whole", directory)
+
+
+def test_a_fifth_of_all_requests_failing_changes_nothing(tmp_path: Path) -> None:
+    with provider(price_circuit="0.01") as running:
+        finish(running.url, tmp_path / "whole", 4)
+        expected = circuits_paid(running)
+    with provider(price_circuit="0.01", faults=0.2, fault_seed=7, silence=3, late=0.05, retry_after=0.05) as running:
+        finish(running.url, tmp_path / "faulty", 4)
+        faults = running.requests()["faults"]
+        paid = circuits_paid(running)
+    assert sum(faults.values()) >= 10
+    assert paid == expected
+    assert_same_run(tmp_path / "whole", tmp_path / "faulty")
+
+
+class Here:
+    """A run in this process."""
+
+    def __init__(self, running: RunningProvider, directory: Path, **settings: Any) -> None:
+        pacing = Pacing(first_poll=0.01, longest_poll=0.05, find_grace=0.5)
+        self.backend = get_backend("mock.remote", url=running.url, pacing=pacing)
+        self.config = TrainingConfig(
+            **{"epochs": 1, "gradient_method": "spsa", "shots_per_circuit": 10, "seed": 3, **settings},
+            run_directory=directory,
+        )
+        generator = np.random.default_rng(5)
+        self.y = generator.integers(0, 2, 6)
+        self.x = generator.normal(0.0, 0.5, (6, 2))
+        self.model = QuantumModel(2, 2, 2, self.backend)
+
+    def train(self, *, resume: bool = False) -> list[TrainingMetrics]:
+        trainer = QuantumTrainer(self.config, progress=False)
+        return asyncio.run(trainer.train(self.model, ArrayLoader(self.x, self.y, 6), resume=resume))
+
+
+@pytest.mark.parametrize(("method", "circuits"), [("spsa", 12), ("parameter_shift", 6 * (1 + 2 * 8))])
+def test_a_step_is_one_job_sent_once_and_fetched_once(tmp_path: Path, method: str, circuits: int) -> None:
+    with provider() as running:
+        run = Here(running, tmp_path / "run", gradient_method=method)
+        (metrics,) = run.train()
+        requests = running.requests()["requests"]
+        assert requests["submit"] == requests["results"] == requests["cost"] == 1
+        assert requests["status"] >= 1
+        (entry,) = running.ledger()
+    assert entry.circuits == metrics.circuits == circuits
+    assert metrics.jobs == 1
+
+
+@pytest.mark.parametrize("method", ["spsa", "parameter_shift", "finite_difference", "adaptive"])
+def test_a_budget_is_never_passed_by_a_cent_and_the_run_goes_on_when_it_is_raised(tmp_path: Path, method: str) -> None:
+    step = {"spsa": 12, "parameter_shift": 102, "finite_difference": 102, "adaptive": 12}[method]
+    with provider(price_shot="0.001") as running:
+        price = step * 10 * 0.001
+        settings = {"gradient_method": method, "epochs": 20, "learning_rate": 0.05}
+        run = Here(running, tmp_path / "run", budget=Budget(usd=1.00 if price < 0.5 else 2.5), **settings)
+        limit = run.config.budget
+        assert limit is not None
+        with pytest.raises(BudgetExceededError, match=r"raise the budget and resume"):
+            run.train()
+        paid = sum(entry.charged or 0.0 for entry in running.ledger())
+        assert limit.usd is not None
+        assert limit.usd - price < paid <= limit.usd
+        steps = load_checkpoint(tmp_path / "run" / "checkpoint.npz").step
+        assert steps == round(paid / price)
+        raised = Here(running, tmp_path / "run", **{**settings, "epochs": steps + 2})
+        raised.train(resume=True)
+        assert sum(entry.charged or 0.0 for entry in running.ledger()) == pytest.approx((steps + 2) * price)
+
+
+def test_a_paid_run_without_a_run_directory_gets_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with provider() as running:
+        run = Here(running, tmp_path / "unused")
+        run.config = TrainingConfig(epochs=1, gradient_method="spsa", shots_per_circuit=10, seed=3)
+        run.train()
+    (made,) = (tmp_path / "runs").iterdir()
+    assert {"journal.sqlite", "checkpoint.npz"} <= {path.name for path in made.iterdir()}
+
+
+def test_ctrl_c_leaves_jobs_running_and_cancel_asks_the_provider(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    command = [sys.executable, "-m", "qstore_core", "train", "iris", "--qubits", "4", "--epochs", "2", "--shots", "5"]
+    with provider(queue=60) as running:
+        environment = {**os.environ, "QSTORE_MOCK_URL": running.url}
+        process = subprocess.Popen(
+            [*command, "--backend", "mock.remote", "--run-directory", str(directory)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        while not running.ledger():
+            assert process.poll() is None
+            time.sleep(0.02)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert b"go on with `qstore resume" in errors
+        assert [entry.state for entry in running.ledger()] == ["queued"]
+        shown = subprocess.run(
+            [sys.executable, "-m", "qstore_core", "jobs", str(directory)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "train step 1" in shown.stdout
+        assert "submitted" in shown.stdout
+        assert running.ledger()[0].id in shown.stdout
+        subprocess.run([sys.executable, "-m", "qstore_core", "cancel", str(directory)], env=environment, check=True)
+        assert [entry.state for entry in running.ledger()] == ["cancelled"]

@@ -1,0 +1,80 @@
+"""One epoch of training: its steps, its validation, and what is written of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from qstore_core.problem import GradientResult
+from qstore_core.progress import Progress
+from qstore_core.run import Run
+from qstore_core.tracker import StepRecord
+from qstore_core.training import Loader, TrainingMetrics, batches_of
+
+_log = logging.getLogger("qstore")
+
+Validation = Callable[[], Awaitable[Mapping[str, float]]]
+
+
+async def train_epoch(run: Run, loader: Loader, validate: Validation | None, bar: Progress) -> TrainingMetrics:
+    """Do what is left of the run's present epoch, and validate."""
+    begin, before = time.perf_counter(), run.spent
+    losses, norms, sizes = [], [], []
+    done, index = run.state.batches_done, 0
+    async for x, y in batches_of(loader, run.state.epoch, run.state.seed):
+        index += 1
+        if index <= done:
+            continue
+        result = await _step(run, x, y)
+        losses.append(result.function_value)
+        norms.append(float(np.linalg.norm(result.gradients)))
+        sizes.append(len(np.atleast_1d(y)))
+        bar.step(result.function_value, run.spent)
+        await asyncio.sleep(0)  # lets Ctrl-C and other tasks in, between two steps
+    validation = {} if validate is None else await validate()
+    used = run.spent - before
+    metrics = TrainingMetrics(
+        epoch=run.state.epoch + 1,
+        loss=float(np.average(losses, weights=sizes)) if losses else float("nan"),
+        gradient_norm=float(np.mean(norms)) if norms else float("nan"),
+        circuits=used.circuits,
+        shots=used.shots,
+        jobs=used.jobs,
+        usd=used.usd_high,
+        seconds=time.perf_counter() - begin,
+        val_loss=validation.get("loss"),
+        val_accuracy=validation.get("accuracy"),
+    )
+    if run.directory is not None:
+        run.directory.append_metrics({"kind": "epoch", "step": run.state.step, **asdict(metrics)})
+    run.accept(replace(run.state, epoch=metrics.epoch, batches_done=0))  # last: what was interrupted is done again
+    return metrics
+
+
+async def _step(run: Run, x: Any, y: Any) -> GradientResult:
+    begin, before = time.perf_counter(), run.spent
+    state, result = await run.recipe.step(run.state, x, y, run.executor)
+    run.accept(state)
+    record = StepRecord(
+        step=state.step,
+        epoch=state.epoch + 1,
+        loss=result.function_value,
+        gradient_norm=float(np.linalg.norm(result.gradients)),
+        seconds=time.perf_counter() - begin,
+        circuits=result.n_circuit_executions,
+        shots=result.n_shots,
+        jobs=result.n_jobs,
+        usd=(run.spent - before).usd_high,
+    )
+    run.executor.tracker.stepped(record)
+    if run.directory is not None:
+        run.directory.append_metrics({**result.metadata, "kind": "step", **asdict(record), "method": result.method})
+    if state.step % run.recipe.config.log_interval == 0:
+        _log.info("step %d: loss %.6g, %s, %s", state.step, record.loss, result.method, run.spent)
+    return result

@@ -1,0 +1,278 @@
+"""Jobs on remote backends: sent once, waited for without blocking, found again after any interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay
+from tenacity.wait import wait_base, wait_random_exponential
+
+from qstore_core.account import Account
+from qstore_core.backend import JobState, Pacing, RemoteBackend
+from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.batch_codec import decode_batches, encode_batches
+from qstore_core.cost import Cost
+from qstore_core.errors import AmbiguousError, BackendError, JobFailedError, JobRejectedError, TransientError
+from qstore_core.journal import JobRecord, Journal, RecordState
+from qstore_core.result_check import check_result
+from qstore_core.result_codec import encode_rows, row_keys
+from qstore_core.tracker import PerformanceTracker
+
+_log = logging.getLogger("qstore")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """Batches that travel together, each with its compiled structure."""
+
+    label: str
+    batches: tuple[CircuitBatch, ...]
+    compiled: tuple[Any, ...]
+
+
+@dataclass(slots=True, eq=False)
+class JobRunner:
+    """Runs jobs on a remote backend and keeps the journal of them.
+
+    Attributes:
+        backend: Where jobs go.
+        journal: Their record.
+        account: What they are charged to.
+        tracker: What times and counts are added to.
+        max_attempts: How often a job is sent in all before its failure ends the run.
+        max_concurrent: How many jobs are sent and waited for at once.
+        late_after: Seconds after which a job that says nothing new is reported as late; it is never abandoned.
+    """
+
+    backend: RemoteBackend
+    journal: Journal
+    account: Account
+    tracker: PerformanceTracker
+    max_attempts: int = 3
+    max_concurrent: int = 5
+    late_after: float = 60.0
+    _recovered: bool = field(default=False, init=False)
+
+    async def recover(self) -> None:
+        """Bring in every job that an earlier process sent, or may have sent, and did not see the end of."""
+        if self._recovered:
+            return
+        for record, blob in self.journal.open_jobs():
+            batches = decode_batches(blob)
+            compiled = tuple(self.backend.compile(batch.structure, batch.groups) for batch in batches)
+            await self._resume(record, Job(record.label, batches, compiled))
+        self._recovered = True
+
+    async def run(self, jobs: Sequence[Job]) -> None:
+        """Send jobs and wait until the results of all of them are in the journal.
+
+        Raises:
+            BudgetExceededError: They could pass the cap together; none was sent.
+            JobRejectedError: The provider refuses one.
+            JobFailedError: One failed `max_attempts` times. The others stay journaled and are not lost.
+        """
+        prices = [self.price(job) for job in jobs]
+        self.account.check(sum(prices, Cost()))
+        places = asyncio.Semaphore(self.max_concurrent)  # made here: it must belong to the present event loop
+        async with _Group() as group:
+            for job, price in zip(jobs, prices, strict=True):
+                group.start(self._run_one(job, price, places))
+
+    def price(self, job: Job) -> Cost:
+        """One job's price: the backend prices batches one by one, and a minimum per job is then counted too often."""
+        parts = [self.backend.price(compiled, batch) for compiled, batch in zip(job.compiled, job.batches, strict=True)]
+        return replace(sum(parts, Cost()), jobs=1)
+
+    async def _run_one(self, job: Job, price: Cost, places: asyncio.Semaphore) -> None:
+        async with places:
+            for attempt in range(1, self.max_attempts + 1):
+                self.account.reserve(price)
+                token = self.journal.intend(job.label, attempt, self.backend.fingerprint, price, _blob(job))
+                job_id = await self._submit(token, job, price)
+                if job_id is None:
+                    continue  # never accepted: send it again under a new token
+                if await self._collect(token, job_id, job, price, last=attempt == self.max_attempts):
+                    return
+        raise BackendError(
+            f"{job.label}: backend {self.backend.name!r} accepted none of {self.max_attempts} attempts; nothing was "
+            "charged for them"
+        )
+
+    async def _resume(self, record: JobRecord, job: Job) -> None:
+        job_id = record.job_id
+        if job_id is None:
+            job_id = await self._find(record.token)
+            if job_id is None:
+                self._close(record.token, RecordState.NEVER_ACCEPTED, "not found at the provider", record.reserved)
+                return
+            self.journal.submitted(record.token, job_id)
+        await self._collect(record.token, job_id, job, record.reserved, last=False)
+
+    async def _submit(self, token: str, job: Job, price: Cost) -> str | None:
+        """The provider's id of the job, or None when it surely was not accepted."""
+        try:
+            with self.tracker.span("submit"):
+                job_id = await self._send(token, job)
+        except AmbiguousError as error:
+            _log.warning("%s: no answer to the submit (%s); looking for the job", job.label, error)
+            found = await self._find(token)
+            if found is None:
+                self._close(token, RecordState.NEVER_ACCEPTED, str(error), price)
+                return None
+            job_id = found
+        except (TransientError, JobRejectedError) as error:
+            self._close(token, RecordState.NEVER_ACCEPTED, str(error), price)
+            raise
+        self.journal.submitted(token, job_id)
+        return job_id
+
+    async def _send(self, token: str, job: Job) -> str:
+        # only what was surely not carried out is sent again: there is no other safe way to repeat a submit
+        return await self._repeated(lambda: self.backend.submit(job.batches, job.compiled, token), TransientError)
+
+    async def _find(self, token: str) -> str | None:
+        """The id of a job whose answer was lost, looked for during the grace time that a provider's list may lag."""
+        pacing = self.backend.pacing
+        end = time.monotonic() + pacing.find_grace
+        wait = pacing.first_poll
+        while True:
+            job_id = await self._read(lambda: self.backend.find(token))
+            if job_id is not None or time.monotonic() >= end:
+                return job_id
+            await asyncio.sleep(min(wait, max(0.0, end - time.monotonic())))
+            wait = min(wait * pacing.poll_growth, pacing.longest_poll)
+
+    async def _collect(self, token: str, job_id: str, job: Job, price: Cost, *, last: bool) -> bool:
+        """Wait for a job and journal its results; False when it ended without results and may be sent again."""
+        begin = time.perf_counter()
+        with self.tracker.span("queue"):
+            state, reason = await self._wait(job, job_id)
+        cost = await self._read(lambda: self.backend.cost(job_id))
+        if state is not JobState.DONE:
+            self._failed(token, job_id, job, price, cost, state, reason, last=last)
+            return False
+        with self.tracker.span("execute"):
+            results = await self._read(lambda: self.backend.fetch(job_id, job.batches, job.compiled))
+        rows = _rows(self.backend.fingerprint, job.batches, results, self.backend.name)
+        self.journal.finished(token, rows, cost)
+        self.account.settle(price, cost)
+        self.tracker.ran(price if cost is None else cost, seconds=time.perf_counter() - begin)
+        return True
+
+    def _failed(
+        self,
+        token: str,
+        job_id: str,
+        job: Job,
+        price: Cost,
+        cost: Cost | None,
+        state: JobState,
+        reason: str,
+        *,
+        last: bool,
+    ) -> None:
+        ended = RecordState.FAILED if state is JobState.FAILED else RecordState.CANCELLED
+        self.journal.closed(token, ended, reason, cost)
+        self.account.settle(price, cost)
+        message = f"{job.label}: job {job_id} {ended.value}{': ' + reason if reason else ''}"
+        _log.warning("%s", message)
+        if last:
+            raise JobFailedError(f"{message}, after {self.max_attempts} attempts; resuming the run sends it again")
+
+    async def _wait(self, job: Job, job_id: str) -> tuple[JobState, str]:
+        pacing = self.backend.pacing
+        wait, changed, seen, reported = pacing.first_poll, time.monotonic(), None, False
+        while True:
+            status = await self._read(lambda: self.backend.status(job_id))
+            if status.state in (JobState.DONE, JobState.FAILED, JobState.CANCELLED):
+                return status.state, status.reason
+            if status.state is not seen:
+                seen, changed, reported = status.state, time.monotonic(), False
+            if time.monotonic() - changed > self.late_after and not reported:
+                reported = True
+                _log.warning("%s: job %s is late: %s for %.0f s", job.label, job_id, seen.value, self.late_after)
+            await asyncio.sleep(wait)
+            wait = min(wait * pacing.poll_growth, pacing.longest_poll)
+
+    def _close(self, token: str, state: RecordState, reason: str, price: Cost) -> None:
+        self.journal.closed(token, state, reason, Cost())
+        self.account.settle(price, Cost())
+
+    async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
+        """A request that changes nothing, repeated until it is answered or patience ends."""
+        return await self._repeated(request, TransientError, AmbiguousError)
+
+    async def _repeated(self, request: Callable[[], Awaitable[T]], *errors: type[BackendError]) -> T:
+        pacing = self.backend.pacing
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(errors),
+            stop=stop_after_delay(pacing.request_patience),
+            wait=_Patience(pacing),
+            reraise=True,
+        )
+
+        async def attempt() -> T:  # the library awaits only what it sees to be a coroutine function
+            return await request()
+
+        return await retrying(attempt)
+
+
+class _Patience(wait_base):
+    """Exponential with jitter, and never shorter than what the provider asks for."""
+
+    def __init__(self, pacing: Pacing) -> None:
+        self._usual = wait_random_exponential(multiplier=pacing.first_retry, max=pacing.longest_poll)
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        asked = 0.0
+        if retry_state.outcome is not None:
+            asked = getattr(retry_state.outcome.exception(), "retry_after", None) or 0.0
+        return max(asked, self._usual(retry_state))
+
+
+class _Group:
+    """Tasks that all run to their end, even when one fails: what was sent and paid for is brought in first."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Any) -> None:
+        """Begin a task."""
+        self._tasks.append(asyncio.ensure_future(work))
+
+    async def __aenter__(self) -> _Group:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            outcomes = await asyncio.gather(*self._tasks, return_exceptions=True)
+        except asyncio.CancelledError:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            raise
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+
+def _blob(job: Job) -> bytes:
+    return encode_batches(job.batches)
+
+
+def _rows(
+    fingerprint: str, batches: Sequence[CircuitBatch], results: Sequence[BatchResult], backend: str
+) -> dict[str, bytes]:
+    if len(results) != len(batches):
+        raise BackendError(f"backend {backend!r} returned {len(results)} results for {len(batches)} batches")
+    rows: dict[str, bytes] = {}
+    for batch, result in zip(batches, results, strict=True):
+        check_result(result, batch, backend)
+        rows.update(zip(row_keys(fingerprint, batch), encode_rows(result), strict=True))
+    return rows

@@ -1,0 +1,260 @@
+"""The record of a run's jobs: what was meant to be sent, what was accepted, what came back, what it cost.
+
+The order of writes is what makes it safe to die at any instant: an intent with a unique token is durable before a job
+is sent, the provider's id before anyone waits for it, and the results, row by row under their content keys, before they
+are used. It is SQLite with write-ahead logging and full synchronisation, and it never expires.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+
+from qstore_core.cost import Cost
+from qstore_core.errors import JournalError
+
+_APPLICATION = 0x71736A31  # "qsj1"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS run (id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    token TEXT NOT NULL UNIQUE,
+    label TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    backend TEXT NOT NULL,
+    state TEXT NOT NULL,
+    job_id TEXT,
+    reserved TEXT NOT NULL,
+    final TEXT,
+    reason TEXT NOT NULL DEFAULT '',
+    batches BLOB,
+    created REAL NOT NULL,
+    updated REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+class RecordState(Enum):
+    """What the journal knows of a job."""
+
+    INTENT = "intent"
+    SUBMITTED = "submitted"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    NEVER_ACCEPTED = "never accepted"
+
+
+OPEN_STATES = (RecordState.INTENT, RecordState.SUBMITTED)
+"""The states of jobs that may still bring results, or cost something."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One job as the journal has it.
+
+    Attributes:
+        token: What names it at the provider: run, number and attempt.
+        label: What it is for, such as "train step 12".
+        attempt: 1 for the first sending.
+        backend: The backend's fingerprint.
+        state: How far it got.
+        job_id: The provider's id, once known.
+        reserved: What it was expected to cost, on either reading.
+        final: What it cost, once known.
+        reason: Why it failed.
+        created: When the intent was written, seconds since 1970.
+        updated: When the state last changed.
+    """
+
+    token: str
+    label: str
+    attempt: int
+    backend: str
+    state: RecordState
+    job_id: str | None
+    reserved: Cost
+    final: Cost | None
+    reason: str
+    created: float
+    updated: float
+
+    @property
+    def charged(self) -> Cost:
+        """What counts against a budget: the real cost once known, until then what was reserved."""
+        if self.final is not None:
+            return self.final
+        return Cost() if self.state is RecordState.NEVER_ACCEPTED else self.reserved
+
+
+class Journal:
+    """The journal of one run.
+
+    Args:
+        path: The file; it is made if there is none. None keeps the journal in memory, for work that may be lost.
+
+    Raises:
+        JournalError: The file is damaged, is something else, or cannot be written.
+
+    >>> journal = Journal(None)
+    >>> token = journal.intend("example", 1, "mock", Cost(usd_high=0.5, jobs=1), b"")
+    >>> journal.submitted(token, "job-7")
+    >>> journal.finished(token, {"key": b"value"}, Cost(usd_low=0.25, usd_high=0.25, jobs=1))
+    >>> journal.results(["key", "other"]), journal.total().usd_high
+    ({'key': b'value'}, 0.25)
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._connection = self._open()
+        self.run_id = self._run_id()
+
+    def intend(self, label: str, attempt: int, backend: str, reserved: Cost, batches: bytes) -> str:
+        """Make it durable that a job is about to be sent; returns its token."""
+        now = time.time()
+        with self._writing() as connection:
+            number = connection.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM jobs").fetchone()[0]
+            token = f"{self.run_id}-{number}-{attempt}"
+            connection.execute(
+                "INSERT INTO jobs (token, label, attempt, backend, state, reserved, batches, created, updated) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (token, label, attempt, backend, RecordState.INTENT.value, _dump(reserved), batches, now, now),
+            )
+        return token
+
+    def submitted(self, token: str, job_id: str) -> None:
+        """The provider accepted the job and calls it `job_id`."""
+        self._update(token, RecordState.SUBMITTED, job_id=job_id)
+
+    def finished(self, token: str, results: Mapping[str, bytes], cost: Cost | None) -> None:
+        """The results are in: keep them by their keys, in one transaction with the state."""
+        with self._writing() as connection:
+            connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?)", list(results.items()))
+            connection.execute(
+                "UPDATE jobs SET state = ?, final = ?, batches = NULL, updated = ? WHERE token = ?",
+                (RecordState.DONE.value, None if cost is None else _dump(cost), time.time(), token),
+            )
+
+    def closed(self, token: str, state: RecordState, reason: str, cost: Cost | None = None) -> None:
+        """The job ended without results."""
+        self._update(token, state, reason=reason, final=None if cost is None else _dump(cost), batches=None)
+
+    def results(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The results that are there for `keys`."""
+        found: dict[str, bytes] = {}
+        with self._lock:
+            for first in range(0, len(keys), 500):
+                part = list(keys[first : first + 500])
+                marks = ",".join("?" * len(part))
+                found.update(self._connection.execute(f"SELECT key, value FROM results WHERE key IN ({marks})", part))
+        return found
+
+    def records(self) -> list[JobRecord]:
+        """Every job, in the order of their intents."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT token, label, attempt, backend, state, job_id, reserved, final, reason, created, updated "
+                "FROM jobs ORDER BY number"
+            ).fetchall()
+        return [_record(*row) for row in rows]
+
+    def open_jobs(self) -> list[tuple[JobRecord, bytes]]:
+        """The jobs that may still bring results, with their batches."""
+        unfinished = [record for record in self.records() if record.state in OPEN_STATES]
+        with self._lock:
+            blobs = dict(self._connection.execute("SELECT token, batches FROM jobs WHERE batches IS NOT NULL"))
+        return [(record, blobs.get(record.token, b"")) for record in unfinished]
+
+    def total(self) -> Cost:
+        """What the run has cost and may still cost, on the dearer reading where the real cost is not known."""
+        return sum((record.charged for record in self.records()), Cost())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        place = ":memory:" if self.path is None else str(self.path)
+        try:
+            connection = sqlite3.connect(place, timeout=30.0, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise JournalError(f"cannot use the journal {place}: {error}") from error
+        try:
+            owner = connection.execute("PRAGMA application_id").fetchone()[0]
+            tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+            if tables and owner != _APPLICATION:
+                raise JournalError(f"{place} is a database, but not a journal of qstore; it was left as it is")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            connection.executescript(_SCHEMA)
+        except (sqlite3.Error, JournalError) as error:
+            connection.close()
+            if isinstance(error, JournalError):
+                raise
+            raise JournalError(f"cannot use the journal {place}: {error}") from error
+        return connection
+
+    def _run_id(self) -> str:
+        with self._writing() as connection:
+            row = connection.execute("SELECT id FROM run").fetchone()
+            if row is None:
+                row = (secrets.token_hex(6),)
+                connection.execute("INSERT INTO run VALUES (?)", row)
+        return str(row[0])
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                except BaseException:
+                    self._connection.execute("ROLLBACK")
+                    raise
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise JournalError(f"cannot write the journal {self.path}: {error}") from error
+
+    def _update(self, token: str, state: RecordState, **columns: object) -> None:
+        values = {"state": state.value, "updated": time.time(), **columns}
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        with self._writing() as connection:
+            connection.execute(f"UPDATE jobs SET {assignments} WHERE token = ?", (*values.values(), token))
+
+
+def _record(
+    token: str,
+    label: str,
+    attempt: int,
+    backend: str,
+    state: str,
+    job_id: str | None,
+    reserved: str,
+    final: str | None,
+    reason: str,
+    created: float,
+    updated: float,
+) -> JobRecord:
+    cost = None if final is None else _load(final)
+    known = RecordState(state)
+    return JobRecord(token, label, attempt, backend, known, job_id, _load(reserved), cost, reason, created, updated)
+
+
+def _dump(cost: Cost) -> str:
+    return json.dumps(asdict(cost))
+
+
+def _load(text: str) -> Cost:
+    return Cost(**json.loads(text))

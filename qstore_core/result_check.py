@@ -1,0 +1,59 @@
+"""What a backend returns is looked at before it is believed: form, shape, and values that can be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.errors import BackendError
+
+
+def check_result(result: object, batch: CircuitBatch, backend: str) -> None:
+    """Raise `BackendError`, naming `backend`, when a result cannot be that of the batch.
+
+    >>> from qstore_core import PauliString, QuantumCircuit
+    >>> circuit = QuantumCircuit(1).x(0)
+    >>> batch = CircuitBatch(circuit.structure, circuit.angles(), (PauliString("Z0"),))
+    >>> check_result(BatchResult(expectations=np.array([[7.0]])), batch, "mine")
+    Traceback (most recent call last):
+        ...
+    qstore_core.errors.BackendError: backend 'mine' returned an expectation value of 7, and |Z0| is at most 1
+    """
+    if not isinstance(result, BatchResult):
+        raise BackendError(f"backend {backend!r} returned a {type(result).__name__}; execute returns a BatchResult")
+    if result.n_rows != batch.n_rows:
+        raise BackendError(f"backend {backend!r} returned {result.n_rows} rows for a batch of {batch.n_rows}")
+    if result.angle_gradients is not None:
+        _check_finite(result.angle_gradients, backend, "gradient")
+        return
+    if batch.shots is not None and result.counts is None and batch.groups:
+        raise BackendError(
+            f"backend {backend!r} returned exact values for {batch.shots} shots; a sampled batch needs counts"
+        )
+    bases = result.probabilities if result.counts is None else result.counts
+    if bases is not None and len(bases) != len(batch.groups):
+        raise BackendError(f"backend {backend!r} returned results in {len(bases)} bases for {len(batch.groups)}")
+    if result.expectations is not None:
+        _check_expectations(result.expectations, batch, backend)
+
+
+def _check_expectations(values: object, batch: CircuitBatch, backend: str) -> None:
+    observables = batch.observables or ()
+    array = np.asarray(values)
+    shape = (batch.n_rows, len(observables))
+    if array.shape != shape:
+        raise BackendError(f"backend {backend!r} returned expectation values of shape {array.shape}, not {shape}")
+    _check_finite(array, backend, "expectation value")
+    bounds = np.array([sum(abs(term.coefficient) for term in observable.terms) for observable in observables])
+    over = np.argwhere(np.abs(array) > bounds * (1 + 1e-6) + 1e-9)
+    if len(over):
+        row, column = over[0]
+        raise BackendError(
+            f"backend {backend!r} returned an expectation value of {array[row, column]:.6g}, and "
+            f"|{observables[column]}| is at most {bounds[column]:.6g}"
+        )
+
+
+def _check_finite(values: object, backend: str, what: str) -> None:
+    if not np.isfinite(np.asarray(values)).all():
+        raise BackendError(f"backend {backend!r} returned a {what} that is nan or infinite")

@@ -1,0 +1,239 @@
+"""The settings of a run: defaults, checks, secrets, and what is refused because it is not built yet."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qstore_core.config import TrainingConfig
+from qstore_core.cost import Budget
+from qstore_core.errors import ConfigurationError, UnknownNameError
+
+DEFAULTS = {
+    "learning_rate": 0.01,
+    "batch_size": 32,
+    "epochs": 100,
+    "n_qubits": 10,
+    "circuit_depth": 4,
+    "entanglement": "linear",
+    "optimizer": "adam",
+    "gradient_method": "adaptive",
+    "momentum": 0.9,
+    "weight_decay": 0.0,
+    "shots_per_circuit": 1000,
+    "max_concurrent_circuits": 5,
+    "use_gradient_clipping": True,
+    "gradient_clip_value": 1.0,
+    "checkpoint_interval": 10,
+    "checkpoint_directory": None,
+    "log_interval": 10,
+    "enable_circuit_cache": True,
+    "enable_batch_execution": True,
+    "hardware_efficient_ansatz": True,
+    "cache_size": 1000,
+    "batch_timeout": 60.0,
+    "spsa_c_initial": 0.1,
+    "spsa_a_initial": 0.01,
+    "gradient_subsample_size": 5,
+    "enable_performance_tracking": True,
+    "performance_log_dir": None,
+    "quantum_sdk": "mock",
+    "quantum_api_key": None,
+    "quantum_target": "simulator",
+    "pinecone_api_key": None,
+    "pinecone_environment": "us-east-1",
+    "pinecone_index_name": None,
+    "loss": None,
+    "seed": None,
+    "budget": None,
+    "run_directory": None,
+    "warm_start": None,
+}
+POSITIVE = "a number above 0"
+WHOLE = "a whole number of at least 1"
+FLAG = "True or False"
+PLACE = "a path or None"
+WRONG: list[tuple[str, list[Any], str]] = [
+    ("learning_rate", [0, -0.1, float("nan"), float("inf"), "0.1", True, None], POSITIVE),
+    ("batch_size", [0, -1, 2.0, "8", True, None], WHOLE),
+    ("epochs", [-1, 1.5, None], "a whole number of at least 0"),
+    ("n_qubits", [0, 2.5], WHOLE),
+    ("circuit_depth", [0, None], WHOLE),
+    ("entanglement", [3, ["linear"], None], "a name"),
+    ("optimizer", [None, {"adam"}], "a name"),
+    ("gradient_method", [None, ["spsa"]], "a name"),
+    ("momentum", [1.0, -0.1], "a number from 0 to below 1"),
+    ("weight_decay", [-0.1, None], "a number of at least 0"),
+    ("shots_per_circuit", [0, -5, 10.0, "100"], f"{WHOLE}, or None for exact expectation values"),
+    ("max_concurrent_circuits", [0], WHOLE),
+    ("use_gradient_clipping", [1, "yes", None], FLAG),
+    ("gradient_clip_value", [0.0], POSITIVE),
+    ("checkpoint_interval", [0], WHOLE),
+    ("checkpoint_directory", [7], PLACE),
+    ("log_interval", [0], WHOLE),
+    ("enable_circuit_cache", [0], FLAG),
+    ("enable_batch_execution", ["no"], FLAG),
+    ("hardware_efficient_ansatz", [2], FLAG),
+    ("cache_size", [0], WHOLE),
+    ("batch_timeout", [0], POSITIVE),
+    ("spsa_c_initial", [0], POSITIVE),
+    ("spsa_a_initial", [-1], POSITIVE),
+    ("gradient_subsample_size", [0], WHOLE),
+    ("enable_performance_tracking", [None], FLAG),
+    ("performance_log_dir", [True], PLACE),
+    ("quantum_sdk", [None], "a name"),
+    ("quantum_target", [1], "a name"),
+    ("run_directory", [b"run"], PLACE),
+    ("loss", [3], "a name, a function or None"),
+    ("seed", [-1, 1.5, "1"], "a whole number of at least 0 or None"),
+    ("budget", [5.0], "a Budget or None"),
+]
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    config = TrainingConfig()
+    assert {entry.name: getattr(config, entry.name) for entry in fields(config)} == DEFAULTS
+
+
+def test_configurations_of_v3_2_keep_working() -> None:
+    config = TrainingConfig(learning_rate=0.01, n_qubits=10, circuit_depth=4)
+    assert config == TrainingConfig()
+
+
+def test_it_is_frozen_and_takes_keywords_only() -> None:
+    with pytest.raises(FrozenInstanceError):
+        TrainingConfig().epochs = 3  # type: ignore[misc]
+    with pytest.raises(TypeError, match="positional argument"):
+        TrainingConfig(0.01)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "permitted"), [(n, value, words) for n, values, words in WRONG for value in values]
+)
+def test_a_wrong_value_is_refused_with_field_value_and_what_is_permitted(name: str, value: Any, permitted: str) -> None:
+    message = f"TrainingConfig({name}={value!r}): must be {permitted}"
+    with pytest.raises(ConfigurationError, match=re.escape(message) + "$"):
+        TrainingConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [
+        ("entanglement", "ring", "circular, full, hardware_aware, linear"),
+        ("optimizer", "adamm", "adam, momentum, sgd"),
+        ("loss", "hinge", "cross_entropy, mse"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_field_and_the_known_names(name: str, value: str, known: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown TrainingConfig {name} '{value}'.*Known: {known}"):
+        TrainingConfig(**{name: value})  # type: ignore[arg-type]
+
+
+def test_an_unknown_loss_says_that_a_function_would_do() -> None:
+    with pytest.raises(UnknownNameError, match=r"Known: cross_entropy, mse\. Or give a function \(outputs, targets\)"):
+        TrainingConfig(loss="hinge")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("optimizer", "rotosolve", "(optimizer='rotosolve'): not built yet; use 'adam', 'momentum' or 'sgd'"),
+        ("optimizer", "spall", "(optimizer='spall'): not built yet; use 'adam', 'momentum' or 'sgd'"),
+        ("gradient_method", "schedule", "(gradient_method='schedule'): not built yet; use 'adaptive', or one method"),
+        ("budget", Budget(usd=1.0), "(budget=...): this version cannot hold a cap yet, so it refuses one"),
+        ("warm_start", "earlier", "(warm_start=...): not built yet; leave it None, or assign model.parameters"),
+        ("pinecone_api_key", "hush", "(pinecone_api_key=...): no store plugin is installed"),
+    ],
+)
+def test_what_is_not_built_yet_says_so(name: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape("TrainingConfig" + message)) as refused:
+        TrainingConfig(**{name: value})
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"shots_per_circuit": None},
+        {"epochs": 0},
+        {"momentum": 0.0},
+        {"weight_decay": 0},
+        {"learning_rate": 1},
+        {"seed": 0},
+        {"seed": 2**80},
+        {"loss": len},
+        {"gradient_method": "a_plugins.own"},
+        {"run_directory": Path("runs")},
+        {"batch_size": np.int64(4), "learning_rate": np.float32(0.5)},
+    ],
+    ids=repr,
+)
+def test_the_edges_of_what_is_permitted(values: dict[str, Any]) -> None:
+    config = TrainingConfig(**values)
+    assert {name: getattr(config, name) for name in values} == values
+
+
+class TestSecrets:
+    def test_a_key_is_not_shown(self) -> None:
+        config = TrainingConfig(quantum_api_key="hush-hush")
+        assert config.quantum_api_key == "hush-hush"
+        assert "hush" not in repr(config)
+        assert "hush" not in str(config.to_dict())
+        assert not {"quantum_api_key", "pinecone_api_key"} & set(config.to_dict())
+
+
+class TestToDict:
+    def test_it_has_every_setting_but_the_secrets(self) -> None:
+        assert set(TrainingConfig().to_dict()) == set(DEFAULTS) - {"quantum_api_key", "pinecone_api_key"}
+
+    def test_it_is_json(self) -> None:
+        config = TrainingConfig(run_directory=Path("runs") / "a", epochs=np.int64(3), learning_rate=np.float32(0.5))
+        document = json.loads(json.dumps(config.to_dict()))
+        assert document["run_directory"] == str(Path("runs") / "a")
+        assert (document["epochs"], document["learning_rate"]) == (3, 0.5)
+
+    def test_a_function_is_named(self) -> None:
+        assert TrainingConfig(loss=max).to_dict()["loss"] == "function max"
+
+    def test_a_loss_that_cannot_be_copied_is_named_too(self) -> None:
+        class Locked:
+            def __init__(self) -> None:
+                self.lock = Lock()
+
+            def __call__(self, outputs: Any, targets: Any) -> float:
+                return 0.0
+
+        assert TrainingConfig(loss=Locked()).to_dict()["loss"] == "function Locked"
+
+
+class TestDirectory:
+    def test_it_goes_by_either_name(self, tmp_path: Path) -> None:
+        assert TrainingConfig().directory is None
+        assert TrainingConfig(run_directory=tmp_path).directory == tmp_path
+        assert TrainingConfig(checkpoint_directory=str(tmp_path)).directory == tmp_path
+        assert TrainingConfig(run_directory=str(tmp_path), checkpoint_directory=tmp_path).directory == tmp_path
+
+    def test_two_different_places_are_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match="two names for one place; set only run_directory"):
+            TrainingConfig(run_directory="a", checkpoint_directory="b")
+
+
+@pytest.mark.parametrize(
+    ("sdk", "target", "backend"),
+    [
+        ("mock", "simulator", "mock"),
+        ("ionq", "simulator", "ionq.simulator"),
+        ("ionq", "qpu.forte-1", "ionq.qpu"),
+        ("ionq.qpu", "simulator", "ionq.qpu"),
+        ("aer", "anything", "aer"),
+    ],
+)
+def test_sdk_and_target_mean_a_backend(sdk: str, target: str, backend: str) -> None:
+    assert TrainingConfig(quantum_sdk=sdk, quantum_target=target).backend_name == backend
