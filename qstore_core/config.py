@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
@@ -59,7 +59,11 @@ class TrainingConfig:
         quantum_sdk: The backend when neither the model nor the manager brings one.
         quantum_api_key: Its key; never written anywhere.
         quantum_target: With quantum_sdk="ionq": "simulator", or a QPU's name.
-        loss: "cross_entropy", "mse", a function (outputs, targets) -> float, or None: by the labels.
+        cache: Where results are kept for reuse: "memory", "sqlite", or another installed cache.
+        cache_path: The file of cache="sqlite", which several processes may share.
+        loss: "cross_entropy", "mse", a function (outputs, targets) -> float, or None: by the labels. The function gets
+            outputs and targets `(n_samples, n_outputs)`; class labels arrive as targets of +1 for the right output and
+            -1 for the others, with one output +1 for class 1 and -1 for class 0.
         budget: What the run may cost in all, validation and earlier processes included; None: no limit.
         seed: All randomness derives from it; None draws one and records it.
         run_directory: Where config.json, metrics.jsonl and checkpoint.npz go; None writes nothing.
@@ -104,6 +108,8 @@ class TrainingConfig:
     pinecone_api_key: str | None = field(default=None, repr=False)
     pinecone_environment: str = "us-east-1"
     pinecone_index_name: str | None = None
+    cache: str = "memory"
+    cache_path: str | Path | None = None
     loss: LossLike = None
     seed: int | None = None
     budget: Budget | None = None
@@ -122,6 +128,8 @@ class TrainingConfig:
             self._check_name("loss", LOSSES, advice="Or give a function (outputs, targets) -> float")
         self._refuse_what_is_not_there()
         places = {Path(place) for place in (self.run_directory, self.checkpoint_directory) if place is not None}
+        if self.cache == "sqlite" and self.cache_path is None:
+            raise ConfigurationError("TrainingConfig(cache='sqlite') needs cache_path: the file to keep results in")
         if len(places) > 1:
             raise ConfigurationError(
                 "run_directory and checkpoint_directory are two names for one place; set only run_directory"
@@ -204,6 +212,8 @@ def _is_number(value: Any) -> bool:
 def _as_json(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Budget):
+        return asdict(value)
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -244,6 +254,8 @@ _RULES: dict[str, _Rule] = {
     "quantum_sdk": _NAME,
     "quantum_target": _NAME,
     "run_directory": _PLACE,
+    "cache": _NAME,
+    "cache_path": _PLACE,
     "seed": _whole(0, optional=True),
     "budget": _Rule("a Budget or None", lambda value: value is None or isinstance(value, Budget)),
     "loss": _Rule("a name, a function or None", lambda v: v is None or isinstance(v, str) or callable(v)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +15,15 @@ from qstore_core.backend import Backend, LocalBackend, RemoteBackend
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Cost
-from qstore_core.errors import CapabilityError
+from qstore_core.errors import CacheError, CapabilityError
 from qstore_core.jobs import Job, JobRunner
 from qstore_core.journal import Journal
 from qstore_core.problem import GradientResult, Request, Rounds, State
 from qstore_core.result_check import check_result
 from qstore_core.result_codec import decode_rows, encode_rows, row_keys
 from qstore_core.tracker import PerformanceTracker
+
+_log = logging.getLogger("qstore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +153,14 @@ class Executor:
             return await self._execute(backend, request)
         with self.tracker.span("cache"):
             keys = row_keys(backend.fingerprint, request)
-            known = _present(keys, await self.cache.results.get_many(keys))
+            known = _present(keys, await self._look_up(self.cache, keys))
         missing = _first_places(keys, known)
         self.tracker.reused(request.n_circuits - len(missing) * (request.n_circuits // request.n_rows))
         if len(missing):
             result = await self._execute(backend, request.take(missing))
             with self.tracker.span("cache"):
                 fresh = dict(zip([keys[row] for row in missing], encode_rows(result), strict=True))
-                await self.cache.results.put_many(fresh)
+                await self._keep(self.cache, fresh)
             if len(missing) == request.n_rows:
                 return result
             known.update(fresh)
@@ -200,7 +203,7 @@ class Executor:
             await runner.run(list(self._packed(pieces, label)))
             fresh = runner.journal.results([key for key in taken if key not in known])
             if self.cache is not None:
-                await self.cache.results.put_many(fresh)
+                await self._keep(self.cache, fresh)
             known.update(fresh)
         return tuple(decode_rows([known[key] for key in row]) for row in keys)
 
@@ -209,8 +212,21 @@ class Executor:
         known = journal.results(keys)
         rest = [key for key in dict.fromkeys(keys) if key not in known]
         if self.cache is not None and rest:
-            known.update(_present(rest, await self.cache.results.get_many(rest)))
+            known.update(_present(rest, await self._look_up(self.cache, rest)))
         return known
+
+    async def _look_up(self, cache: QuantumCircuitCache, keys: Sequence[str]) -> Sequence[bytes | None]:
+        try:
+            return await cache.results.get_many(keys)
+        except CacheError as error:  # it is disposable: what it would have saved is run
+            _log.warning("the result cache cannot be read: %s", error)
+            return [None] * len(keys)
+
+    async def _keep(self, cache: QuantumCircuitCache, rows: Mapping[str, bytes]) -> None:
+        try:
+            await cache.results.put_many(rows)
+        except CacheError as error:
+            _log.warning("the result cache cannot be written: %s", error)
 
     def _packed(self, pieces: Sequence[CircuitBatch], label: str) -> Iterator[Job]:
         """Jobs that hold as many of the pieces as the backend's limit allows."""

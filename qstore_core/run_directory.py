@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -71,10 +71,7 @@ class RunDirectory:
 
     def epochs(self) -> list[dict[str, Any]]:
         """The records of the epochs that metrics.jsonl holds."""
-        if not self.metrics_path.exists():
-            return []
-        records = [json.loads(line) for line in self.metrics_path.read_text(encoding="utf-8").splitlines()]
-        return [record for record in records if record["kind"] == "epoch"]
+        return [record for record in self._records() if record["kind"] == "epoch"]
 
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the directory and write config.json.
@@ -111,15 +108,20 @@ class RunDirectory:
         """Remove the lines of later steps and epochs than a checkpoint's: they will be done again."""
         if not self.metrics_path.exists():
             return
-        kept = []
-        for line in self.metrics_path.read_text(encoding="utf-8").splitlines():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # the line that was being written when the process died
-            if record["step"] <= step and (record["kind"] != "epoch" or record["epoch"] <= epoch):
-                kept.append(line + "\n")
+        kept = [
+            json.dumps(record) + "\n"
+            for record in self._records()
+            if record["step"] <= step and (record["kind"] != "epoch" or record["epoch"] <= epoch)
+        ]
         write_atomically(self.metrics_path, "".join(kept).encode())
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        """What metrics.jsonl holds, but for a line that was being written when the process died."""
+        if not self.metrics_path.exists():
+            return
+        for line in self.metrics_path.read_text(encoding="utf-8").splitlines():
+            with suppress(json.JSONDecodeError):
+                yield json.loads(line)
 
 
 def fresh_directory(base: Path) -> Path:

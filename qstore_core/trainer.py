@@ -37,7 +37,7 @@ from qstore_core.preprocessing import FeatureScaler
 from qstore_core.problem import GradientResult
 from qstore_core.progress import progress_bar
 from qstore_core.randomness import StepKey, fresh_seed
-from qstore_core.registry import get_backend
+from qstore_core.registry import default_registry, get_backend
 from qstore_core.run import Run, Surroundings, begin_run, saved_scaler
 from qstore_core.run_directory import RunDirectory, fresh_directory
 from qstore_core.synchronous import run_sync
@@ -117,7 +117,8 @@ class QuantumTrainer:
         wanted = self.config.epochs if epochs is None else epochs
         if not isinstance(wanted, int | np.integer) or isinstance(wanted, bool) or wanted < 0:
             raise ConfigurationError(f"epochs is a whole number of at least 0, not {wanted!r}")
-        recipe, around, directory = await self._prepare(model, data_loader)
+        recipe, around = await self._prepare(model, data_loader)
+        directory = self._directory(model, around.backend)
         with nullcontext() if directory is None else directory.locked():
             run = self._begin(recipe, around, directory, data_loader, resume=resume)
             last = int(wanted) + (0 if resume else run.state.epoch)
@@ -166,6 +167,11 @@ class QuantumTrainer:
         finally:
             if self._run is None or self._run.recipe.model is not model:  # refused: the next call may bring other data
                 model.scaler = before
+
+    def check(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> None:
+        """Raise what `fit` would raise about data, model and backend, without running or writing anything."""
+        scaler = model.scaler or FeatureScaler.fit(x, model.input_dim)
+        run_sync(self._prepare(model, ArrayLoader(scaler.transform(x), y, self.config.batch_size)))
 
     def evaluate(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> dict[str, float]:
         """`validate` for arrays as they were given to `fit`, without `await`."""
@@ -240,22 +246,24 @@ class QuantumTrainer:
         self._run = None
         self.performance_tracker = PerformanceTracker()
 
-    async def _prepare(self, model: QuantumModel, loader: Loader) -> tuple[Recipe, Surroundings, RunDirectory | None]:
+    async def _prepare(self, model: QuantumModel, loader: Loader) -> tuple[Recipe, Surroundings]:
         """Everything that a run needs, checked without running or writing anything."""
         around = await self._around(model)
         x, y = await _first_batch(loader)
         recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y))
         recipe.check(x, y, around.backend.capabilities)
+        return recipe, around
+
+    def _directory(self, model: QuantumModel, backend: Backend) -> RunDirectory | None:
+        """Where the run is kept: where the configuration says, else nowhere, unless jobs may cost money."""
         if self.config.directory is not None:
-            return recipe, around, RunDirectory(self.config.directory)
-        if not isinstance(around.backend, RemoteBackend):
-            return recipe, around, None
+            return RunDirectory(self.config.directory)
         run = self._run_of(model)
-        if run is not None:
-            return recipe, around, run.directory
+        if run is not None or not isinstance(backend, RemoteBackend):
+            return None if run is None else run.directory
         directory = RunDirectory(fresh_directory(Path("runs") / "run"))
-        _log.warning("no run_directory was set; jobs cost money, so the run is kept in %s", directory.path)
-        return recipe, around, directory
+        _log.warning("no run_directory was set; jobs may cost money, so the run is kept in %s", directory.path)
+        return directory
 
     def _begin(
         self, recipe: Recipe, around: Surroundings, directory: RunDirectory | None, loader: Loader, *, resume: bool
@@ -379,7 +387,11 @@ async def _first_batch(loader: Loader) -> tuple[Any, Any]:
 def _make_cache(config: TrainingConfig) -> QuantumCircuitCache | None:
     if not config.enable_circuit_cache:
         return None
-    return QuantumCircuitCache(config.cache_size, 5 * config.cache_size, None)
+    if config.cache == "memory":
+        return QuantumCircuitCache(config.cache_size, 5 * config.cache_size, None)
+    options = {} if config.cache_path is None else {"path": Path(config.cache_path)}
+    results = default_registry().create("cache", config.cache, **options)
+    return QuantumCircuitCache(config.cache_size, results=results)
 
 
 def _with_advice(error: QStoreError, run: Run) -> QStoreError:

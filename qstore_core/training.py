@@ -195,6 +195,8 @@ async def batches_of(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Bat
     Raises:
         DataError: The loader gave none, gave something that is not a pair, or can be iterated only once.
     """
+    if not any(hasattr(loader, name) for name in ("__iter__", "__aiter__", "__getitem__")):
+        raise DataError(f"a loader gives (x, y) batches, and a {type(loader).__name__} cannot be iterated")
     if isinstance(loader, Iterator | AsyncIterator):
         raise DataError(
             f"a loader is iterated again in every epoch, and a {type(loader).__name__} only once: give a list of (x, "

@@ -50,6 +50,8 @@ DEFAULTS = {
     "pinecone_api_key": None,
     "pinecone_environment": "us-east-1",
     "pinecone_index_name": None,
+    "cache": "memory",
+    "cache_path": None,
     "loss": None,
     "seed": None,
     "budget": None,
@@ -92,6 +94,8 @@ WRONG: list[tuple[str, list[Any], str]] = [
     ("quantum_target", [1], "a name"),
     ("run_directory", [b"run"], PLACE),
     ("loss", [3], "a name, a function or None"),
+    ("cache", [None], "a name"),
+    ("cache_path", [3], PLACE),
     ("seed", [-1, 1.5, "1"], "a whole number of at least 0 or None"),
     ("budget", [5.0], "a Budget or None"),
 ]
@@ -147,7 +151,6 @@ def test_an_unknown_loss_says_that_a_function_would_do() -> None:
         ("optimizer", "rotosolve", "(optimizer='rotosolve'): not built yet; use 'adam', 'momentum' or 'sgd'"),
         ("optimizer", "spall", "(optimizer='spall'): not built yet; use 'adam', 'momentum' or 'sgd'"),
         ("gradient_method", "schedule", "(gradient_method='schedule'): not built yet; use 'adaptive', or one method"),
-        ("budget", Budget(usd=1.0), "(budget=...): this version cannot hold a cap yet, so it refuses one"),
         ("warm_start", "earlier", "(warm_start=...): not built yet; leave it None, or assign model.parameters"),
         ("pinecone_api_key", "hush", "(pinecone_api_key=...): no store plugin is installed"),
     ],
@@ -194,10 +197,16 @@ class TestToDict:
         assert set(TrainingConfig().to_dict()) == set(DEFAULTS) - {"quantum_api_key", "pinecone_api_key"}
 
     def test_it_is_json(self) -> None:
-        config = TrainingConfig(run_directory=Path("runs") / "a", epochs=np.int64(3), learning_rate=np.float32(0.5))
+        config = TrainingConfig(
+            run_directory=Path("runs") / "a",
+            epochs=np.int64(3),
+            learning_rate=np.float32(0.5),
+            budget=Budget(usd=5.0, circuits=100),
+        )
         document = json.loads(json.dumps(config.to_dict()))
         assert document["run_directory"] == str(Path("runs") / "a")
         assert (document["epochs"], document["learning_rate"]) == (3, 0.5)
+        assert document["budget"] == {"usd": 5.0, "circuits": 100, "shots": None, "jobs": None, "seconds": None}
 
     def test_a_function_is_named(self) -> None:
         assert TrainingConfig(loss=max).to_dict()["loss"] == "function max"
@@ -211,6 +220,12 @@ class TestToDict:
                 return 0.0
 
         assert TrainingConfig(loss=Locked()).to_dict()["loss"] == "function Locked"
+
+
+def test_a_cache_in_a_file_needs_to_know_which() -> None:
+    with pytest.raises(ConfigurationError, match=r"\(cache='sqlite'\) needs cache_path: the file to keep results in"):
+        TrainingConfig(cache="sqlite")
+    assert TrainingConfig(cache="sqlite", cache_path="results.sqlite").cache_path == "results.sqlite"
 
 
 class TestDirectory:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from qstore_core import (
     BatchResult,
     Budget,
     BudgetExceededError,
+    CacheError,
+    CacheStatistics,
     CircuitBatch,
     Cost,
     JobFailedError,
@@ -28,6 +30,7 @@ from qstore_core import (
     Parameter,
     PauliString,
     QuantumCircuit,
+    QuantumCircuitCache,
     RemoteBackend,
     TransientError,
     get_backend,
@@ -360,3 +363,40 @@ def test_many_jobs_are_sent_with_bounded_concurrency(provider: Provider) -> None
     run(Executor(Watched(provider), options=options), batch(20))
     assert provider.posts == 20
     assert Watched.most == 3
+
+
+class BrokenCache:
+    """A cache on a disk that is full."""
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        raise CacheError("disk I/O error")
+
+    async def put_many(self, items: Mapping[str, bytes]) -> None:
+        raise CacheError("disk full")
+
+    async def clear(self) -> None: ...
+
+    def stats(self) -> CacheStatistics:
+        return CacheStatistics()
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_a_cache_that_breaks_costs_only_what_it_would_have_saved(
+    provider: Provider, expected: BatchResult, caplog: pytest.LogCaptureFixture, *, remote: bool
+) -> None:
+    backend = Remote(provider) if remote else get_backend("mock")
+    (result,) = run(Executor(backend, cache=QuantumCircuitCache(results=BrokenCache())), batch())
+    assert same(result, expected)
+    assert "the result cache cannot be read: disk I/O error" in caplog.text
+    assert "the result cache cannot be written: disk full" in caplog.text
+
+
+def test_a_cache_of_another_run_saves_jobs(provider: Provider, expected: BatchResult) -> None:
+    cache = QuantumCircuitCache()
+    run(Executor(Remote(provider), cache=cache), batch())
+    executor = Executor(Remote(provider), cache=cache)
+    (result,) = run(executor, batch())
+    assert provider.posts == 1
+    assert executor.spent == Cost()
+    assert executor.tracker.circuits_reused == 4
+    assert same(result, expected)

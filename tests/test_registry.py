@@ -379,7 +379,11 @@ def test_a_plugin_name_has_no_dots_capitals_or_leading_digits(module: Callable[.
         ("backend", "ionq.qpu", "To install 'ionq': pip install ./plugins/qstore_ionq"),
         ("backend", "moc", "To install 'mock': pip install ./plugins/qstore_mock"),
         ("backend", "healthy.slow", "Plugin 'healthy' is installed, but registers no such backend"),
-        ("cache", "redis", "unknown cache 'redis'; Known: memory, sqlite. A plugin is a distribution with an entry point"),
+        (
+            "cache",
+            "redis",
+            "unknown cache 'redis'; Known: memory, sqlite. A plugin is a distribution with an entry point",
+        ),
         ("gradient_estimator", "spas", "unknown gradient estimator 'spas'; did you mean 'spsa'?"),
     ],
 )

@@ -449,6 +449,7 @@ class TestLoaders:
     @pytest.mark.parametrize(
         ("data", "message"),
         [
+            (3, r"a loader gives \(x, y\) batches, and a int cannot be iterated"),
             ([X], r"a loader gives \(x, y\) pairs, not ndarray"),
             ([(X, Y, Y)], r"a loader gives \(x, y\) pairs, not tuple"),
             ([], "there are no samples in the data: the loader gave no batches"),
@@ -456,7 +457,7 @@ class TestLoaders:
             (AgainAsync([]), "there are no samples in the data: the loader gave no batches"),
             ([(X, Y[:3])], "a batch has 12 samples and 3 labels; they must be as many"),
         ],
-        ids=["array", "triple", "nothing", "nothing sync", "nothing async", "lengths"],
+        ids=["number", "array", "triple", "nothing", "nothing sync", "nothing async", "lengths"],
     )
     def test_what_is_not_a_batch_is_refused(self, data: Any, message: str) -> None:
         with pytest.raises(DataError, match=message):
@@ -742,6 +743,7 @@ class TestRunDirectory:
             directory.append_metrics(line)
         with directory.metrics_path.open("a", encoding="utf-8") as stream:
             stream.write('{"kind": "st')  # the process died here
+        assert [line["epoch"] for line in directory.epochs()] == [1]
         directory.drop_metrics_after(3, 1)
         assert [line["kind"] for line in map(json.loads, directory.metrics_path.read_text("utf-8").splitlines())] == [
             "step",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import click
 
 from qstore_core import registry
 from qstore_core.cli.tables import table
+from qstore_core.errors import PluginError
 from qstore_core.loading import Registration
 from qstore_core.registry import PluginInfo
 
@@ -16,8 +17,9 @@ _BROKEN_STATUS = 1
 
 
 @click.command(short_help="List the installed plugins and what each provides.")
+@click.option("--check", is_flag=True, help="Also import everything that they register, which may be slow.")
 @click.pass_context
-def plugins(ctx: click.Context) -> None:
+def plugins(ctx: click.Context, *, check: bool) -> None:
     """List the installed plugins and what each provides; exit status 1 when one is broken.
 
     QSTORE_PLUGINS names the plugins to load, separated by commas; empty, it leaves only the built-ins.
@@ -25,6 +27,7 @@ def plugins(ctx: click.Context) -> None:
     \b
     Examples:
         qstore plugins
+        qstore plugins --check
         QSTORE_PLUGINS=mock,aer qstore plugins
     """
     found = registry.plugins()
@@ -32,7 +35,18 @@ def plugins(ctx: click.Context) -> None:
     broken = [plugin for plugin in found if plugin.error is not None]
     for plugin in broken:
         click.echo(f"\n{plugin.name}: {' '.join(str(plugin.error).split())}")
-    ctx.exit(_BROKEN_STATUS if broken else 0)
+    failed = [error for plugin in found for error in _import_errors(plugin)] if check else []
+    for error in failed:
+        click.echo(f"\n{' '.join(str(error).split())}")
+    ctx.exit(_BROKEN_STATUS if broken or failed else 0)
+
+
+def _import_errors(plugin: PluginInfo) -> Iterator[PluginError]:
+    for registration in plugin.registrations:
+        try:
+            registration.load()
+        except PluginError as error:
+            yield error
 
 
 def _row(plugin: PluginInfo) -> list[str]:

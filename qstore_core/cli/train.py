@@ -14,10 +14,10 @@ from qstore_core.cli.report import TrainingReport
 from qstore_core.config import TrainingConfig
 from qstore_core.data import Split
 from qstore_core.errors import ConfigurationError
+from qstore_core.losses import is_classes
 from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler, TargetScaler
 from qstore_core.trainer import QuantumTrainer
-from qstore_core.training import make_estimator
 
 RADIANS_PER_DEVIATION = 0.5
 
@@ -48,7 +48,9 @@ def train(**arguments: Any) -> None:
 
 def run_job(job: TrainingJob) -> None:
     """Train on every split of a job, and report."""
-    make_estimator(job.config(job.arguments["shots"][0], 0, job.directory))
+    for shots in job.arguments["shots"]:
+        parts, model, config = next(job.runs(shots))
+        QuantumTrainer(config).check(model, parts.x_train, _targets(parts.y_train)[0])
     job = job.claim_directory()
     report = TrainingReport(job.data, job.make_model(), job.arguments["backend"], job.directory)
     report.header()
@@ -70,8 +72,7 @@ def _train_split(
     """Train and test on one split, and add it to the report."""
     scaler = FeatureScaler.fit(parts.x_train, model.input_dim, radians_per_deviation=RADIANS_PER_DEVIATION)
     model.scaler = scaler
-    targets = None if parts.y_train.dtype.kind in "iub" else TargetScaler.fit(parts.y_train)
-    y_train = parts.y_train if targets is None else targets.transform(parts.y_train)
+    y_train, targets = _targets(parts.y_train)
     trainer = QuantumTrainer(config, progress=arguments["progress"])
     begin = time.perf_counter()
     trainer.fit(model, parts.x_train, y_train, resume=arguments["resume"])
@@ -86,6 +87,14 @@ def _train_split(
         seen, unseen = scaler.transform(parts.x_train), scaler.transform(parts.x_test)
         baseline = _linear_baseline(seen, parts.y_train, unseen, parts.y_test)
     report.split(reached, seconds, baseline, trainer.spent)
+
+
+def _targets(y: Any) -> tuple[Any, TargetScaler | None]:
+    """Class labels as they are; target values scaled to what outputs can reach, and the scaler."""
+    if is_classes(y):
+        return y, None
+    scaler = TargetScaler.fit(y)
+    return scaler.transform(y), scaler
 
 
 def _r_squared(wanted: Any, found: Any) -> float:
