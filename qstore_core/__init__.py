@@ -15,6 +15,7 @@ from qstore_core.backend import (
     RemoteBackend,
 )
 from qstore_core.batch import BatchResult, CircuitBatch, Estimates, ExecutionResult, VectorJacobianProduct, estimates
+from qstore_core.batch_manager import CircuitBatchManager
 from qstore_core.cache import Cache, CacheStatistics, MemoryCache
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.circuit_cache import QuantumCircuitCache
@@ -80,6 +81,7 @@ __all__ = [
     "CapabilityError",
     "CheckpointError",
     "CircuitBatch",
+    "CircuitBatchManager",
     "CircuitError",
     "CircuitStructure",
     "ConfigurationError",

@@ -238,5 +238,5 @@ class RemoteBackend(Backend):
         """Ask the provider to stop a job."""
 
     async def cost(self, job_id: str) -> Cost | None:
-        """What a job really cost, where the provider says."""
+        """What a job really cost, where the provider says: its dollars, and its seconds on the backend."""
         return None

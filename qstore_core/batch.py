@@ -109,6 +109,8 @@ class CircuitBatch:
 
     def rows(self, first: int, last: int) -> CircuitBatch:
         """The rows `first` to `last`, the last one not included."""
+        if (first, last) == (0, self.n_rows):
+            return self
         draws = None if self.draws is None else self.draws[first:last]
         return replace(self, angles=self.angles[first:last], draws=draws)
 

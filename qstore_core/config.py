@@ -51,6 +51,7 @@ class TrainingConfig:
         hardware_efficient_ansatz: RY+RZ layers, not RX+RY+RZ, in models made by `QuantumModel.from_config`.
         cache_size: How many compiled structures are kept, and five times as many results.
         batch_timeout: Seconds of silence before a remote job is reported as late; it is never abandoned.
+        max_job_attempts: How often a remote job is sent, when it fails at the provider, before the run ends.
         spsa_c_initial: SPSA's step, radians.
         spsa_a_initial: Spall's gain `a`, for optimizer="spall".
         gradient_subsample_size: Samples a step for "spsa_subsampled".
@@ -97,6 +98,7 @@ class TrainingConfig:
     hardware_efficient_ansatz: bool = True
     cache_size: int = 1000
     batch_timeout: float = 60.0
+    max_job_attempts: int = 3
     spsa_c_initial: float = 0.1
     spsa_a_initial: float = 0.01
     gradient_subsample_size: int = 5
@@ -246,6 +248,7 @@ _RULES: dict[str, _Rule] = {
     "hardware_efficient_ansatz": _FLAG,
     "cache_size": _whole(1),
     "batch_timeout": _POSITIVE,
+    "max_job_attempts": _whole(1),
     "spsa_c_initial": _POSITIVE,
     "spsa_a_initial": _POSITIVE,
     "gradient_subsample_size": _whole(1),

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from qstore_core.cost import Cost
+from qstore_core.data import ArrayLoader
+from qstore_core.errors import BackendError, BudgetExceededError
 from qstore_core.problem import GradientResult
 from qstore_core.progress import Progress
 from qstore_core.run import Run
@@ -22,9 +25,19 @@ _log = logging.getLogger("qstore")
 Validation = Callable[[], Awaitable[Mapping[str, float]]]
 
 
-async def train_epoch(run: Run, loader: Loader, validate: Validation | None, bar: Progress) -> TrainingMetrics:
-    """Do what is left of the run's present epoch, and validate."""
-    begin, before = time.perf_counter(), run.spent
+async def train_epoch(
+    run: Run, loader: Loader, validate: Validation | None, bar: Progress, *, more: bool
+) -> TrainingMetrics:
+    """Do what is left of the run's present epoch, and validate.
+
+    Args:
+        run: The run.
+        loader: Its data.
+        validate: Evaluates the model as it is, or None.
+        bar: What is told of each step.
+        more: Whether another epoch follows, so that its first step may be run while the validation is waited for.
+    """
+    begin, before = time.perf_counter(), run.spent - run.ahead
     losses, norms, sizes = [], [], []
     done, index = run.state.batches_done, 0
     async for x, y in batches_of(loader, run.state.epoch, run.state.seed):
@@ -37,8 +50,10 @@ async def train_epoch(run: Run, loader: Loader, validate: Validation | None, bar
         sizes.append(len(np.atleast_1d(y)))
         bar.step(result.function_value, run.spent)
         await asyncio.sleep(0)  # lets Ctrl-C and other tasks in, between two steps
-    validation = {} if validate is None else await validate()
-    used = run.spent - before
+    validation: Mapping[str, float] = {}
+    if validate is not None:
+        validation = await _together(validate(), _run_ahead(run, loader) if more else asyncio.sleep(0))
+    used = run.spent - before - run.ahead
     metrics = TrainingMetrics(
         epoch=run.state.epoch + 1,
         loss=float(np.average(losses, weights=sizes)) if losses else float("nan"),
@@ -57,10 +72,41 @@ async def train_epoch(run: Run, loader: Loader, validate: Validation | None, bar
     return metrics
 
 
+async def _together(wanted: Awaitable[Mapping[str, float]], beside: Awaitable[None]) -> Mapping[str, float]:
+    """What `wanted` gives, when both have ended: neither is left behind when the other fails."""
+    result, other = await asyncio.gather(wanted, beside, return_exceptions=True)
+    for outcome in (result, other):
+        if isinstance(outcome, BaseException):
+            raise outcome
+    assert isinstance(result, Mapping)
+    return result
+
+
+async def _run_ahead(run: Run, loader: Loader) -> None:
+    """Have a remote backend run the first step of the next epoch along with the validation, which changes no parameter.
+
+    Only for data whose next batch can be looked at without changing what comes after it.
+    """
+    if not run.executor.is_remote or not isinstance(loader, ArrayLoader):
+        return
+    x, y = next(loader.epoch(run.state.epoch + 1, run.state.seed))
+    try:
+        run.ahead = await run.recipe.run_ahead(run.state, x, y, run.executor)
+    except (BudgetExceededError, BackendError) as error:
+        _log.info("the next step was not run ahead: %s", error)  # if it matters, the step itself will say so
+
+
 async def _step(run: Run, x: Any, y: Any) -> GradientResult:
-    begin, before = time.perf_counter(), run.spent
+    begin, before, ahead = time.perf_counter(), run.spent - run.ahead, run.ahead
     state, result = await run.recipe.step(run.state, x, y, run.executor)
     run.accept(state)
+    run.ahead = Cost()
+    result = replace(
+        result,
+        n_circuit_executions=result.n_circuit_executions + ahead.circuits,
+        n_shots=result.n_shots + ahead.shots,
+        n_jobs=result.n_jobs + ahead.jobs,
+    )
     record = StepRecord(
         step=state.step,
         epoch=state.epoch + 1,

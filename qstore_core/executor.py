@@ -91,6 +91,16 @@ class Executor:
             )
 
     @property
+    def is_remote(self) -> bool:
+        """Whether circuits are run as jobs."""
+        return self._runner is not None
+
+    @property
+    def journal(self) -> Journal | None:
+        """The record of remote jobs; None on a local backend."""
+        return None if self._runner is None else self._runner.journal
+
+    @property
     def spent(self) -> Cost:
         """Everything charged so far, reservations included."""
         return self.account.spent
@@ -115,6 +125,8 @@ class Executor:
         if self._runner is not None:
             return await self._run_remote(self._runner, requests, label)
         assert isinstance(self.backend, LocalBackend)
+        if self.account.budget is not None and len(requests) > 1:
+            self.account.check(self.price(requests))  # all of them, or none
         return tuple([await self._run_local(self.backend, request, reusable=reusable) for request in requests])
 
     async def drive(self, rounds: Rounds, *, label: str = "gradient") -> tuple[GradientResult, State]:
@@ -139,6 +151,10 @@ class Executor:
             computation_time_ms=1000 * (time.perf_counter() - begin),
         )
         return counted, state
+
+    async def cancel_open_jobs(self) -> int:
+        """Ask a remote backend to cancel every open job of the journal; returns how many there were."""
+        return 0 if self._runner is None else await self._runner.cancel_open()
 
     def price(self, requests: Sequence[Request]) -> Cost:
         """What running these requests would cost, without running anything."""
@@ -175,12 +191,16 @@ class Executor:
             price = backend.price(compiled, piece)
             self.account.reserve(price)
             begin = time.perf_counter()
-            with self.tracker.span("execute"):
-                if isinstance(request, VectorJacobianProduct):
-                    gradients = await backend.gradient(piece, compiled, request.cotangents[first:last])
-                    result = BatchResult(angle_gradients=gradients)
-                else:
-                    result = await backend.execute(piece, compiled)
+            try:
+                with self.tracker.span("execute"):
+                    if isinstance(request, VectorJacobianProduct):
+                        gradients = await backend.gradient(piece, compiled, request.cotangents[first:last])
+                        result = BatchResult(angle_gradients=gradients)
+                    else:
+                        result = await backend.execute(piece, compiled)
+            except BaseException:
+                self.account.settle(price, Cost())  # what did not run to its end on this machine costs nothing
+                raise
             self.tracker.ran(price, seconds=time.perf_counter() - begin)
             check_result(result, piece, backend.name)
             parts.append(result)
@@ -261,6 +281,12 @@ class Executor:
         """Ranges of rows that one job may hold."""
         limit = self._limit()
         per_row = batch.n_circuits // batch.n_rows
+        most = self.backend.capabilities.max_circuits_per_job
+        if most is not None and per_row > most:
+            raise CapabilityError(
+                f"the observables need {per_row} measurement bases, one circuit each, and backend "
+                f"{self.backend.name!r} takes {most} circuit(s) a job; use observables that share a basis"
+            )
         size = batch.n_rows if limit is None else max(1, limit // max(1, per_row))
         for first in range(0, batch.n_rows, size):
             yield first, min(first + size, batch.n_rows)

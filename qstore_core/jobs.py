@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -36,6 +38,15 @@ class Job:
     compiled: tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gates:
+    """What keeps the tasks of one event loop apart; made anew for the next loop."""
+
+    loop: asyncio.AbstractEventLoop
+    recovering: asyncio.Lock
+    places: asyncio.Semaphore
+
+
 @dataclass(slots=True, eq=False)
 class JobRunner:
     """Runs jobs on a remote backend and keeps the journal of them.
@@ -57,17 +68,36 @@ class JobRunner:
     max_attempts: int = 3
     max_concurrent: int = 5
     late_after: float = 60.0
-    _recovered: bool = field(default=False, init=False)
+    _in_hand: set[str] = field(default_factory=set, init=False)
+    _to_cancel: set[str] = field(default_factory=set, init=False)
+    _gates: _Gates | None = field(default=None, init=False)
 
     async def recover(self) -> None:
-        """Bring in every job that an earlier process sent, or may have sent, and did not see the end of."""
-        if self._recovered:
-            return
-        for record, blob in self.journal.open_jobs():
-            batches = decode_batches(blob)
-            compiled = tuple(self.backend.compile(batch.structure, batch.groups) for batch in batches)
-            await self._resume(record, Job(record.label, batches, compiled))
-        self._recovered = True
+        """Bring in every job that was sent, or may have been, and that nobody waits for any more.
+
+        It may have been sent by a process that died, or in this one by work that was cancelled or timed out.
+        """
+        async with self._present_gates().recovering:
+            for record, blob in self.journal.open_jobs():
+                if record.token not in self._in_hand:
+                    batches = decode_batches(blob)
+                    compiled = tuple(self.backend.compile(batch.structure, batch.groups) for batch in batches)
+                    with self._handling(record.token):
+                        await self._resume(record, Job(record.label, batches, compiled))
+
+    async def cancel_open(self) -> int:
+        """Ask the provider to cancel every open job of the journal; returns how many it had.
+
+        What runs already may still be charged. A job that ends with results all the same stays open in the journal, and
+        is brought in by `recover`.
+        """
+        unfinished = [record for record, _ in self.journal.open_jobs()]
+        self._to_cancel.update(record.token for record in unfinished)
+        outcomes = await asyncio.gather(*map(self._cancel, unfinished), return_exceptions=True)
+        for outcome in outcomes:  # only now: one that cannot be cancelled must not keep the others
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return sum(outcome is True for outcome in outcomes)
 
     async def run(self, jobs: Sequence[Job]) -> None:
         """Send jobs and wait until the results of all of them are in the journal.
@@ -77,32 +107,70 @@ class JobRunner:
             JobRejectedError: The provider refuses one.
             JobFailedError: One failed `max_attempts` times. The others stay journaled and are not lost.
         """
-        prices = [self.price(job) for job in jobs]
-        self.account.check(sum(prices, Cost()))
-        places = asyncio.Semaphore(self.max_concurrent)  # made here: it must belong to the present event loop
-        async with _Group() as group:
-            for job, price in zip(jobs, prices, strict=True):
-                group.start(self._run_one(job, price, places))
+        waiting = {number: self.price(job) for number, job in enumerate(jobs)}
+        self.account.reserve(sum(waiting.values(), Cost()))
+        try:
+            async with _Group() as group:
+                for number, job in enumerate(jobs):
+                    group.start(self._run_one(job, number, waiting))
+        finally:
+            for price in waiting.values():  # what was stopped before it was journaled costs nothing
+                self.account.settle(price, Cost())
 
     def price(self, job: Job) -> Cost:
         """One job's price: the backend prices batches one by one, and a minimum per job is then counted too often."""
         parts = [self.backend.price(compiled, batch) for compiled, batch in zip(job.compiled, job.batches, strict=True)]
         return replace(sum(parts, Cost()), jobs=1)
 
-    async def _run_one(self, job: Job, price: Cost, places: asyncio.Semaphore) -> None:
-        async with places:
+    async def _run_one(self, job: Job, number: int, waiting: dict[int, Cost]) -> None:
+        async with self._present_gates().places:
             for attempt in range(1, self.max_attempts + 1):
-                self.account.reserve(price)
-                token = self.journal.intend(job.label, attempt, self.backend.fingerprint, price, _blob(job))
-                job_id = await self._submit(token, job, price)
-                if job_id is None:
-                    continue  # never accepted: send it again under a new token
-                if await self._collect(token, job_id, job, price, last=attempt == self.max_attempts):
-                    return
+                price = waiting.pop(number, None)  # the first attempt was reserved with the other jobs
+                if price is None:
+                    price = self.price(job)
+                    self.account.reserve(price)
+                blob = encode_batches(job.batches)
+                token = self.journal.intend(job.label, attempt, self.backend.fingerprint, price, blob)
+                with self._handling(token):
+                    job_id = await self._submit(token, job, price)
+                    if job_id is None:
+                        continue  # never accepted: send it again under a new token
+                    if await self._collect(token, job_id, job, price, last=attempt == self.max_attempts):
+                        return
         raise BackendError(
             f"{job.label}: backend {self.backend.name!r} accepted none of {self.max_attempts} attempts; nothing was "
             "charged for them"
         )
+
+    def _present_gates(self) -> _Gates:
+        loop = asyncio.get_running_loop()
+        if self._gates is None or self._gates.loop is not loop:
+            self._gates = _Gates(loop, asyncio.Lock(), asyncio.Semaphore(self.max_concurrent))
+        return self._gates
+
+    @contextmanager
+    def _handling(self, token: str) -> Iterator[None]:
+        """Mark a job as waited for, so that nobody else brings it in."""
+        self._in_hand.add(token)
+        try:
+            yield
+        finally:
+            self._in_hand.discard(token)
+
+    async def _cancel(self, record: JobRecord) -> bool:
+        job_id = record.job_id or await self._find(record.token)
+        if job_id is None:
+            self._close(record.token, RecordState.NEVER_ACCEPTED, "not found at the provider", record.reserved)
+            return False
+        if record.job_id is None:
+            self.journal.submitted(record.token, job_id)
+        await self._read(lambda: self.backend.cancel(job_id))
+        status = await self._read(lambda: self.backend.status(job_id))
+        if status.state in (JobState.FAILED, JobState.CANCELLED) and record.token not in self._in_hand:
+            cost = _real(record.reserved, await self._read(lambda: self.backend.cost(job_id)))
+            self.journal.closed(record.token, RecordState(status.state.value), status.reason, cost)
+            self.account.settle(record.reserved, cost)
+        return True
 
     async def _resume(self, record: JobRecord, job: Job) -> None:
         job_id = record.job_id
@@ -153,7 +221,7 @@ class JobRunner:
         begin = time.perf_counter()
         with self.tracker.span("queue"):
             state, reason = await self._wait(job, job_id)
-        cost = await self._read(lambda: self.backend.cost(job_id))
+        cost = _real(price, await self._read(lambda: self.backend.cost(job_id)))
         if state is not JobState.DONE:
             self._failed(token, job_id, job, price, cost, state, reason, last=last)
             return False
@@ -182,6 +250,8 @@ class JobRunner:
         self.account.settle(price, cost)
         message = f"{job.label}: job {job_id} {ended.value}{': ' + reason if reason else ''}"
         _log.warning("%s", message)
+        if token in self._to_cancel:
+            raise JobFailedError(f"{message}, as it was asked to be; resuming the run sends it again")
         if last:
             raise JobFailedError(f"{message}, after {self.max_attempts} attempts; resuming the run sends it again")
 
@@ -210,6 +280,10 @@ class JobRunner:
 
     async def _repeated(self, request: Callable[[], Awaitable[T]], *errors: type[BackendError]) -> T:
         pacing = self.backend.pacing
+        try:
+            return await request()
+        except errors as error:
+            await asyncio.sleep(max(getattr(error, "retry_after", None) or 0.0, random.uniform(0, pacing.first_retry)))
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(errors),
             stop=stop_after_delay(pacing.request_patience),
@@ -262,8 +336,11 @@ class _Group:
                 raise outcome
 
 
-def _blob(job: Job) -> bytes:
-    return encode_batches(job.batches)
+def _real(price: Cost, cost: Cost | None) -> Cost | None:
+    """What a job cost: dollars and seconds as the provider says, the counts as they were sent."""
+    if cost is None:
+        return None
+    return replace(price, usd_low=cost.usd_low, usd_high=cost.usd_high, seconds=cost.seconds)
 
 
 def _rows(

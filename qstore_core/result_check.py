@@ -24,7 +24,7 @@ def check_result(result: object, batch: CircuitBatch, backend: str) -> None:
     if result.n_rows != batch.n_rows:
         raise BackendError(f"backend {backend!r} returned {result.n_rows} rows for a batch of {batch.n_rows}")
     if result.angle_gradients is not None:
-        _check_finite(result.angle_gradients, backend, "gradient")
+        _check_finite(result.angle_gradients, backend, "a gradient")
         return
     if batch.shots is not None and result.counts is None and batch.groups:
         raise BackendError(
@@ -43,7 +43,7 @@ def _check_expectations(values: object, batch: CircuitBatch, backend: str) -> No
     shape = (batch.n_rows, len(observables))
     if array.shape != shape:
         raise BackendError(f"backend {backend!r} returned expectation values of shape {array.shape}, not {shape}")
-    _check_finite(array, backend, "expectation value")
+    _check_finite(array, backend, "an expectation value")
     bounds = np.array([sum(abs(term.coefficient) for term in observable.terms) for observable in observables])
     over = np.argwhere(np.abs(array) > bounds * (1 + 1e-6) + 1e-9)
     if len(over):
@@ -56,4 +56,4 @@ def _check_expectations(values: object, batch: CircuitBatch, backend: str) -> No
 
 def _check_finite(values: object, backend: str, what: str) -> None:
     if not np.isfinite(np.asarray(values)).all():
-        raise BackendError(f"backend {backend!r} returned a {what} that is nan or infinite")
+        raise BackendError(f"backend {backend!r} returned nan or infinity as {what}")

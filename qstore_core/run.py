@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qstore_core.account import Account
+import numpy as np
+
 from qstore_core.arrays import FloatArray
 from qstore_core.backend import Backend, RemoteBackend
 from qstore_core.checkpoint import Checkpoint
-from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.errors import CheckpointError, RunDirectoryError
-from qstore_core.executor import Executor, ExecutorOptions
+from qstore_core.executor import Executor
 from qstore_core.journal import Journal
 from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.randomness import fresh_seed
 from qstore_core.run_directory import RunDirectory
-from qstore_core.tracker import PerformanceTracker
+from qstore_core.surroundings import Surroundings
 from qstore_core.training import Recipe
 
 
@@ -32,6 +32,8 @@ class Run:
     executor: Executor
     state: Checkpoint
     directory: RunDirectory | None
+    ahead: Cost = field(default_factory=Cost, init=False)
+    """What was run for the next step already."""
     initial_parameters: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,29 +58,6 @@ class Run:
         """Write a checkpoint, when there is somewhere to write it."""
         if self.directory is not None:
             self.directory.save(replace(self.state, spent=self.spent))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Surroundings:
-    """What a trainer brings to its runs: where to run, and what to add measurements to."""
-
-    config: TrainingConfig
-    backend: Backend
-    tracker: PerformanceTracker
-    cache: QuantumCircuitCache | None
-
-    def executor(self, *, spent: Cost | None = None, journal: Journal | None = None) -> Executor:
-        """An executor as the configuration says, with what was spent before."""
-        config = self.config
-        options = ExecutorOptions(
-            one_circuit_per_job=not config.enable_batch_execution,
-            max_concurrent_jobs=config.max_concurrent_circuits,
-            late_after=config.batch_timeout,
-        )
-        account = Account(config.budget, Cost() if spent is None else spent)
-        return Executor(
-            self.backend, tracker=self.tracker, options=options, cache=self.cache, account=account, journal=journal
-        )
 
 
 def begin_run(
@@ -150,7 +129,8 @@ def _settings(recipe: Recipe, backend: Backend, data: str | None) -> dict[str, A
     """What decides where a run goes: resuming with anything else would not be the same run."""
     chosen = recipe.config.to_dict()
     settings = {name: chosen[name] for name in _DECIDING}
-    return {**settings, "loss": recipe.loss_name, "backend": backend.fingerprint, "data": data}
+    frozen = np.flatnonzero(~recipe.model.trainable).tolist()
+    return {**settings, "frozen": frozen, "loss": recipe.loss_name, "backend": backend.fingerprint, "data": data}
 
 
 def _fresh(recipe: Recipe, settings: Mapping[str, Any]) -> Checkpoint:

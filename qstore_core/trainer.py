@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike
 
 from qstore_core.arrays import FloatArray
 from qstore_core.backend import Backend, RemoteBackend
-from qstore_core.batch import CircuitBatch
-from qstore_core.circuit_cache import QuantumCircuitCache
+from qstore_core.batch_manager import CircuitBatchManager
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader
@@ -37,9 +36,9 @@ from qstore_core.preprocessing import FeatureScaler
 from qstore_core.problem import GradientResult
 from qstore_core.progress import progress_bar
 from qstore_core.randomness import StepKey, fresh_seed
-from qstore_core.registry import default_registry, get_backend
-from qstore_core.run import Run, Surroundings, begin_run, saved_scaler
+from qstore_core.run import Run, begin_run, saved_scaler
 from qstore_core.run_directory import RunDirectory, fresh_directory
+from qstore_core.surroundings import Surroundings, backend_for, check_backend, make_cache
 from qstore_core.synchronous import run_sync
 from qstore_core.tracker import PerformanceTracker
 from qstore_core.training import Loader, Recipe, TrainingMetrics, batches_of, make_recipe
@@ -82,9 +81,10 @@ class QuantumTrainer:
             )
         self.manager = manager
         self.performance_tracker = PerformanceTracker()
-        self.circuit_cache = _make_cache(self.config)
+        self.circuit_cache = make_cache(self.config)
         self._progress = progress
         self._run: Run | None = None
+        self._batch_manager: CircuitBatchManager | None = None
 
     async def train(
         self,
@@ -235,6 +235,21 @@ class QuantumTrainer:
         )
 
     @property
+    def batch_manager(self) -> CircuitBatchManager:
+        """Runs circuits of yours on the run's backend, charged to its budget.
+
+        Raises:
+            ConfigurationError: Nothing was trained yet, so there is no run.
+        """
+        if self._run is None:
+            raise ConfigurationError(
+                "batch_manager belongs to a run: train first, or make a CircuitBatchManager(backend)"
+            )
+        if self._batch_manager is None or self._batch_manager.executor is not self._run.executor:
+            self._batch_manager = CircuitBatchManager.of(self._run.executor, seed=self._run.state.seed)
+        return self._batch_manager
+
+    @property
     def spent(self) -> Cost:
         """What the run has cost so far, validation and earlier processes included."""
         return self.performance_tracker.total if self._run is None else self._run.spent
@@ -291,7 +306,8 @@ class QuantumTrainer:
 
         with progress_bar(total, run.state.step, show=self._progress) as bar:
             while run.state.epoch < last:
-                history.append(await train_epoch(run, loader, None if val_loader is None else validated, bar))
+                validate, more = None if val_loader is None else validated, run.state.epoch + 1 < last
+                history.append(await train_epoch(run, loader, validate, bar, more=more))
                 if run.state.epoch % self.config.checkpoint_interval == 0 and run.state.epoch < last:
                     run.save()
         return history
@@ -337,21 +353,9 @@ class QuantumTrainer:
         return (await self._around(model)).executor() if run is None else run.executor
 
     async def _around(self, model: QuantumModel) -> Surroundings:
-        backend = await self._backend_for(model)
-        _check_backend(model, backend, self.config)
+        backend = await backend_for(model, self.manager, self.config)
+        check_backend(model, backend, self.config)
         return Surroundings(self.config, backend, self.performance_tracker, self.circuit_cache)
-
-    async def _backend_for(self, model: QuantumModel) -> Backend:
-        if model.backend is None:
-            if self.manager is not None and self.manager.has_backend:
-                model.backend = self.manager.get_backend()
-            else:
-                options = {} if self.config.quantum_api_key is None else {"api_key": self.config.quantum_api_key}
-                if self.config.quantum_sdk == "ionq" and self.config.quantum_target != "simulator":
-                    options["target"] = self.config.quantum_target
-                model.backend = get_backend(self.config.backend_name, **options)
-                await model.backend.open()
-        return model.backend
 
     def _loader(self, model: QuantumModel, x: ArrayLike, y: ArrayLike, *, shuffle: bool = True) -> ArrayLoader:
         angles = x if model.scaler is None else model.scaler.transform(x)
@@ -368,30 +372,10 @@ class QuantumTrainer:
             raise RunDirectoryError(f"cannot write performance_log_dir {place}: {error.strerror or error}") from error
 
 
-def _check_backend(model: QuantumModel, backend: Backend, config: TrainingConfig) -> None:
-    """Raise `CapabilityError` before anything runs or is written when the backend cannot do what is asked."""
-    structure = model.circuit.structure
-    shots = config.shots_per_circuit
-    probe = CircuitBatch(
-        structure, np.zeros((1, structure.n_angles)), model.observables, shots, np.zeros(1, dtype=np.uint64)
-    )
-    backend.capabilities.check(probe, backend=backend.name)
-
-
 async def _first_batch(loader: Loader) -> tuple[Any, Any]:
     async for batch in batches_of(loader, 0, 0):
         return batch
     raise AssertionError("batches_of raises when there is none")
-
-
-def _make_cache(config: TrainingConfig) -> QuantumCircuitCache | None:
-    if not config.enable_circuit_cache:
-        return None
-    if config.cache == "memory":
-        return QuantumCircuitCache(config.cache_size, 5 * config.cache_size, None)
-    options = {} if config.cache_path is None else {"path": Path(config.cache_path)}
-    results = default_registry().create("cache", config.cache, **options)
-    return QuantumCircuitCache(config.cache_size, results=results)
 
 
 def _with_advice(error: QStoreError, run: Run) -> QStoreError:

@@ -13,6 +13,7 @@ from qstore_core.arrays import FloatArray
 from qstore_core.backend import BackendCapabilities
 from qstore_core.checkpoint import Checkpoint
 from qstore_core.config import TrainingConfig
+from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader, Batch
 from qstore_core.errors import DataError
 from qstore_core.estimators.spsa import SPSA
@@ -20,7 +21,7 @@ from qstore_core.executor import Executor
 from qstore_core.losses import LOSSES, Loss, MeanSquaredError, make_loss, make_targets
 from qstore_core.model import QuantumModel
 from qstore_core.optimizers import Optimizer, clip_by_norm, make_optimizer
-from qstore_core.problem import GradientEstimator, GradientResult, Problem
+from qstore_core.problem import GradientEstimator, GradientResult, Problem, Rounds
 from qstore_core.randomness import StepKey
 from qstore_core.registry import default_registry
 
@@ -129,15 +130,27 @@ class Recipe:
     ) -> tuple[Checkpoint, GradientResult]:
         """The next state, and the gradient that led to it."""
         with executor.tracker.span("plan"):
-            problem = self.problem(x, y, state.loss_parameters, executor.backend.capabilities)
-            memory = state.estimator
-            if state.step == 0:
-                memory = self.estimator.start(problem, state.parameters)
-            key = StepKey(state.seed, "train", state.step)
-            rounds = self.estimator.gradient(problem, state.parameters, memory, key)
-        result, memory = await executor.drive(rounds, label=f"train step {state.step + 1}")
+            rounds = self._rounds(state, x, y, executor)
+        result, memory = await executor.drive(rounds, label=_label(state))
         with executor.tracker.span("optimise"):
             return self._updated(state, result, memory), result
+
+    async def run_ahead(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> Cost:
+        """Run the first circuits of the step from `state`, so that it finds their results; returns what they took.
+
+        Nothing else changes: the step asks for the same circuits under the same keys, and the journal has them.
+        """
+        rounds = self._rounds(state, x, y, executor)
+        requests = next(rounds)
+        rounds.close()
+        price = executor.price(requests)
+        await executor.run(requests, label=_label(state), reusable=False)
+        return price
+
+    def _rounds(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> Rounds:
+        problem = self.problem(x, y, state.loss_parameters, executor.backend.capabilities)
+        memory = self.estimator.start(problem, state.parameters) if state.step == 0 else state.estimator
+        return self.estimator.gradient(problem, state.parameters, memory, StepKey(state.seed, "train", state.step))
 
     def _updated(self, state: Checkpoint, result: GradientResult, memory: Any) -> Checkpoint:
         gradient = result.gradients
@@ -160,6 +173,10 @@ class Recipe:
             step=state.step + 1,
             batches_done=state.batches_done + 1,
         )
+
+
+def _label(state: Checkpoint) -> str:
+    return f"train step {state.step + 1}"
 
 
 def make_recipe(model: QuantumModel, config: TrainingConfig, *, labels_are_classes: bool) -> Recipe:

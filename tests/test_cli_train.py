@@ -300,6 +300,8 @@ def test_ctrl_c_keeps_a_checkpoint_from_which_resuming_ends_as_if_uninterrupted(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # a suite that was started in the background ignores SIGINT, and its children would too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         metrics, patience = here / "parts" / "metrics.jsonl", time.monotonic() + 60
@@ -311,6 +313,7 @@ def test_ctrl_c_keeps_a_checkpoint_from_which_resuming_ends_as_if_uninterrupted(
         _, errors = running.communicate(timeout=60)
     finally:
         running.kill()
+        running.communicate()
     assert running.returncode == 130
     assert errors.splitlines() == [
         "",

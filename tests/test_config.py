@@ -39,6 +39,7 @@ DEFAULTS = {
     "hardware_efficient_ansatz": True,
     "cache_size": 1000,
     "batch_timeout": 60.0,
+    "max_job_attempts": 3,
     "spsa_c_initial": 0.1,
     "spsa_a_initial": 0.01,
     "gradient_subsample_size": 5,

@@ -19,6 +19,7 @@ from qstore_core import (
     BudgetExceededError,
     CacheError,
     CacheStatistics,
+    CapabilityError,
     CircuitBatch,
     Cost,
     JobFailedError,
@@ -178,6 +179,13 @@ class TestOneJob:
         assert same(first, expected)
         assert second.n_rows == 4
 
+    def test_more_bases_than_a_job_holds_are_refused(self, provider: Provider) -> None:
+        observables = (PauliString("Z0"), PauliString("X0"), PauliString("Y0"))
+        wide = CircuitBatch(CIRCUIT.structure, np.zeros((2, 1)), observables, 5, np.arange(2, dtype=np.uint64))
+        with pytest.raises(CapabilityError, match=r"need 3 measurement bases, one circuit each, and .* takes 2"):
+            run(Executor(Remote(provider, max_circuits_per_job=2)), wide)
+        assert provider.posts == 0
+
     def test_one_circuit_a_job_is_possible_for_comparison(self, provider: Provider) -> None:
         run(Executor(Remote(provider), options=ExecutorOptions(one_circuit_per_job=True)), batch())
         assert provider.posts == 4
@@ -201,6 +209,15 @@ class TestOneJob:
         run(executor, batch())
         assert executor.spent == Cost(usd_low=0.04, usd_high=0.04, circuits=4, shots=80, jobs=1)
         assert executor.tracker.total == executor.spent
+
+    def test_the_providers_dollars_count_and_our_circuits(self, provider: Provider) -> None:
+        class Telling(Remote):
+            async def cost(self, job_id: str) -> Cost | None:
+                return Cost(usd_low=0.03, usd_high=0.03)
+
+        executor = Executor(Telling(provider))
+        run(executor, batch())
+        assert executor.spent == Cost(usd_low=0.03, usd_high=0.03, circuits=4, shots=80, jobs=1)
 
 
 class TestFaults:
@@ -317,7 +334,85 @@ class TestInterruptions:
         assert [record.state for record in journal.records()] == [RecordState.NEVER_ACCEPTED, RecordState.DONE]
 
 
+class TestInOneProcess:
+    def test_what_was_cut_short_is_waited_for_again_and_not_sent_again(
+        self, provider: Provider, expected: BatchResult
+    ) -> None:
+        provider.ends = [JobState.QUEUED] * 1000
+        executor = Executor(Remote(provider))
+        with pytest.raises(TimeoutError):
+            asyncio.run(asyncio.wait_for(executor.run((batch(),)), 0.05))
+        provider.ends = []
+        (result,) = run(executor, batch())
+        assert provider.posts == 1
+        assert executor.spent.circuits == 4
+        assert same(result, expected)
+
+    def test_two_at_once_bring_in_an_earlier_job_once(self, provider: Provider, tmp_path: Path) -> None:
+        provider.submit_faults = ["killed after"]
+        with pytest.raises(KeyboardInterrupt):
+            run(Executor(Remote(provider), journal=Journal(tmp_path / "journal.sqlite")), batch())
+        journal = Journal(tmp_path / "journal.sqlite")
+        executor = Executor(Remote(provider), journal=journal, account=Account(spent=journal.total()))
+
+        async def both() -> None:
+            await asyncio.gather(executor.run((batch(),)), executor.run((batch(seed=1),)))
+
+        asyncio.run(both())
+        assert provider.posts == 2
+        assert executor.spent == journal.total()
+        assert executor.spent.usd_high == pytest.approx(0.08)
+
+    def test_the_limit_on_jobs_holds_over_everything_under_way(self, provider: Provider) -> None:
+        provider.ends = [JobState.QUEUED] * 6
+        executor = Executor(Remote(provider), options=ExecutorOptions(max_concurrent_jobs=2))
+        most = 0
+
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                assert executor.journal is not None
+                states = [record.state for record in executor.journal.records()]
+                most = max(most, sum(state is not RecordState.DONE for state in states))
+                await asyncio.sleep(0)
+
+        async def several() -> None:
+            watcher = asyncio.ensure_future(watch())
+            await asyncio.gather(*(executor.run((batch(seed=seed),)) for seed in range(6)))
+            watcher.cancel()
+
+        asyncio.run(several())
+        assert provider.posts == 6
+        assert most == 2
+
+
 class TestBudget:
+    def test_of_two_lists_at_once_one_is_sent_whole_and_the_other_not_at_all(self, provider: Provider) -> None:
+        executor = Executor(Remote(provider, max_circuits_per_job=2), account=Account(Budget(circuits=6)))
+
+        async def both() -> list[Any]:
+            runs = (executor.run((batch(),)), executor.run((batch(seed=1),)))
+            return await asyncio.gather(*runs, return_exceptions=True)
+
+        outcomes = asyncio.run(both())
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["BudgetExceededError", "tuple"]
+        assert provider.circuits_paid == executor.spent.circuits == 4
+
+    def test_a_local_backend_runs_all_batches_or_none(self) -> None:
+        executor = Executor(get_backend("mock"), account=Account(Budget(circuits=6)))
+        with pytest.raises(BudgetExceededError):
+            run(executor, batch(), batch(seed=1))
+        assert executor.spent == Cost()
+
+    def test_what_was_stopped_before_it_was_sent_costs_nothing(self, provider: Provider) -> None:
+        provider.ends = [JobState.QUEUED] * 1000
+        options = ExecutorOptions(one_circuit_per_job=True, max_concurrent_jobs=1)
+        executor = Executor(Remote(provider), options=options)
+        with pytest.raises(TimeoutError):
+            asyncio.run(asyncio.wait_for(executor.run((batch(),)), 0.05))
+        assert provider.posts == 1
+        assert executor.spent.circuits == 1
+
     def test_what_could_pass_the_cap_is_not_sent(self, provider: Provider) -> None:
         executor = Executor(Remote(provider), account=Account(Budget(usd=0.10)))
         run(executor, batch(), batch(seed=1))

@@ -995,3 +995,18 @@ def test_a_parameter_without_influence_keeps_its_value() -> None:
     before = model.parameters
     asyncio.run(QuantumTrainer(settings(gradient_method="parameter_shift")).train(model, loader()))
     assert abs(model.parameters - before)[1] < 1e-9 < abs(model.parameters - before)[0]
+
+
+class TestBatchManager:
+    def test_it_runs_circuits_on_the_backend_of_the_run(self) -> None:
+        trainer = QuantumTrainer(settings(), progress=False)
+        with pytest.raises(ConfigurationError, match="batch_manager belongs to a run: train first"):
+            _ = trainer.batch_manager
+        model = new_model()
+        asyncio.run(trainer.train(model, loader()))
+        before = trainer.spent
+        manager = trainer.batch_manager
+        assert manager is trainer.batch_manager
+        (result,) = asyncio.run(manager.execute_batch([QuantumCircuit(2).x(0)], shots=10))
+        assert result.counts == {"10": 10}
+        assert (trainer.spent - before).circuits == 1

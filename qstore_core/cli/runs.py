@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from qstore_core.backend import RemoteBackend
 from qstore_core.cli.job import find_job
 from qstore_core.cli.tables import table
 from qstore_core.cost import Cost
 from qstore_core.errors import CheckpointError, RunDirectoryError
+from qstore_core.executor import Executor
 from qstore_core.journal import OPEN_STATES, JobRecord, Journal
 from qstore_core.run_directory import RunDirectory
 from qstore_core.synchronous import run_sync
@@ -69,19 +69,18 @@ def cancel(run: Path) -> None:
     Example:
         qstore cancel runs/iris-20260101-120000
     """
-    unfinished = [record for record in _records(run) if record.state in OPEN_STATES]
-    if not unfinished:
+    if not any(record.state in OPEN_STATES for record in _records(run)):
         click.echo(f"No open jobs in {run}.")
         return
     backend = find_job(run).make_model().backend
-    assert isinstance(backend, RemoteBackend)
-    for record in unfinished:
-        job_id = record.job_id or run_sync(backend.find(record.token))
-        if job_id is None:
-            click.echo(f"{record.token}: not at the provider")
-            continue
-        run_sync(backend.cancel(job_id))
-        click.echo(f"{job_id}: asked to cancel ({record.label})")
+    assert backend is not None
+    with RunDirectory(run).locked():
+        journal = Journal(RunDirectory(run).journal_path)
+        try:
+            asked = run_sync(Executor(backend, journal=journal).cancel_open_jobs())
+        finally:
+            journal.close()
+    click.echo(f"asked {backend.name} to cancel {asked} job(s); `qstore jobs {run}` shows how they end")
 
 
 def _row(path: Path) -> list[str]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,31 @@ def test_a_budget_is_never_passed_by_a_cent_and_the_run_goes_on_when_it_is_raise
         raised = Here(running, tmp_path / "run", **{**settings, "epochs": steps + 2})
         raised.train(resume=True)
         assert sum(entry.charged or 0.0 for entry in running.ledger()) == pytest.approx((steps + 2) * price)
+
+
+def test_the_next_step_is_sent_while_the_validation_is_waited_for(tmp_path: Path) -> None:
+    with provider(price_circuit="0.01", queue=0.2) as running:
+        run = Here(running, tmp_path / "run", epochs=3)
+        loader = ArrayLoader(run.x, run.y, 3)
+        held_out = ArrayLoader(run.x, run.y, 6, shuffle=False)
+        trainer = QuantumTrainer(run.config, progress=False)
+        history = asyncio.run(trainer.train(run.model, loader, held_out))
+        jobs = sorted(running.ledger(), key=lambda entry: entry.accepted)
+        overlaps = sum(later.accepted < earlier.due for earlier, later in pairwise(jobs))
+        paid = circuits_paid(running)
+    assert set(paid.values()) == {1}
+    # six steps and three validations; after the first and the second epoch a step and a validation wait together
+    assert len(jobs) == 9
+    assert overlaps == 2
+    assert [(metrics.circuits, metrics.jobs) for metrics in history] == [(18, 3)] * 3
+    steps = trainer.performance_tracker.steps
+    assert [(record.circuits, record.jobs) for record in steps] == [(6, 1)] * 6
+    assert sum(record.usd for record in steps) == pytest.approx(0.36)
+
+    local = QuantumModel(2, 2, 2, get_backend("mock"))
+    config = TrainingConfig(epochs=3, gradient_method="spsa", shots_per_circuit=10, seed=3)
+    asyncio.run(QuantumTrainer(config, progress=False).train(local, loader, held_out))
+    np.testing.assert_array_equal(run.model.parameters, local.parameters)
 
 
 def test_a_paid_run_without_a_run_directory_gets_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
