@@ -211,7 +211,11 @@ class RemoteBackend(Backend):
 
     Attributes:
         pacing: How often to ask and how long to wait for this provider.
+        account: What tells this provider and account from others, without secrets: jobs are only looked for, and only
+            counted as never accepted, where they were sent.
     """
+
+    account: str = ""
 
     pacing: Pacing = Pacing()
 

@@ -19,7 +19,14 @@ from qstore_core.backend import JobState, Pacing, RemoteBackend
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.batch_codec import decode_batches, encode_batches
 from qstore_core.cost import Cost
-from qstore_core.errors import AmbiguousError, BackendError, JobFailedError, JobRejectedError, TransientError
+from qstore_core.errors import (
+    AmbiguousError,
+    BackendError,
+    JobFailedError,
+    JobRejectedError,
+    JournalError,
+    TransientError,
+)
 from qstore_core.journal import JobRecord, Journal, RecordState
 from qstore_core.result_check import check_result
 from qstore_core.result_codec import encode_rows, row_keys
@@ -80,10 +87,18 @@ class JobRunner:
         async with self._present_gates().recovering:
             for record, blob in self.journal.open_jobs():
                 if record.token not in self._in_hand:
+                    self._check_account(record)
                     batches = decode_batches(blob)
                     compiled = tuple(self.backend.compile(batch.structure, batch.groups) for batch in batches)
                     with self._handling(record.token):
                         await self._resume(record, Job(record.label, batches, compiled))
+
+    def _check_account(self, record: JobRecord) -> None:
+        if record.account != self.backend.account:
+            raise JournalError(
+                f"{record.label}: a job of this run is open at another provider or account ({record.account!r}, this "
+                f"is {self.backend.account!r}); go on where it was sent, or it would be paid twice"
+            )
 
     async def cancel_open(self) -> int:
         """Ask the provider to cancel every open job of the journal; returns how many it had.
@@ -92,6 +107,8 @@ class JobRunner:
         is brought in by `recover`.
         """
         unfinished = [record for record, _ in self.journal.open_jobs()]
+        for record in unfinished:
+            self._check_account(record)
         self._to_cancel.update(record.token for record in unfinished)
         outcomes = await asyncio.gather(*map(self._cancel, unfinished), return_exceptions=True)
         for outcome in outcomes:  # only now: one that cannot be cancelled must not keep the others
@@ -130,7 +147,10 @@ class JobRunner:
                     price = self.price(job)
                     self.account.reserve(price)
                 blob = encode_batches(job.batches)
-                token = self.journal.intend(job.label, attempt, self.backend.fingerprint, price, blob)
+                backend = self.backend
+                token = self.journal.intend(
+                    job.label, attempt, backend.fingerprint, price, blob, account=backend.account
+                )
                 with self._handling(token):
                     job_id = await self._submit(token, job, price)
                     if job_id is None:

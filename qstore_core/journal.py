@@ -22,6 +22,7 @@ from qstore_core.cost import Cost
 from qstore_core.errors import JournalError
 
 _APPLICATION = 0x71736A31  # "qsj1"
+_KEEP = "Do not delete it: it is the record of what was paid; put back a copy of it"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS jobs (
@@ -30,6 +31,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     label TEXT NOT NULL,
     attempt INTEGER NOT NULL,
     backend TEXT NOT NULL,
+    account TEXT NOT NULL,
     state TEXT NOT NULL,
     job_id TEXT,
     reserved TEXT NOT NULL,
@@ -67,6 +69,7 @@ class JobRecord:
         label: What it is for, such as "train step 12".
         attempt: 1 for the first sending.
         backend: The backend's fingerprint.
+        account: Which provider and account it was sent to.
         state: How far it got.
         job_id: The provider's id, once known.
         reserved: What it was expected to cost, on either reading.
@@ -80,6 +83,7 @@ class JobRecord:
     label: str
     attempt: int
     backend: str
+    account: str
     state: RecordState
     job_id: str | None
     reserved: Cost
@@ -119,16 +123,19 @@ class Journal:
         self._connection = self._open()
         self.run_id = self._run_id()
 
-    def intend(self, label: str, attempt: int, backend: str, reserved: Cost, batches: bytes) -> str:
+    def intend(
+        self, label: str, attempt: int, backend: str, reserved: Cost, batches: bytes, *, account: str = ""
+    ) -> str:
         """Make it durable that a job is about to be sent; returns its token."""
         now = time.time()
         with self._writing() as connection:
             number = connection.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM jobs").fetchone()[0]
             token = f"{self.run_id}-{number}-{attempt}"
             connection.execute(
-                "INSERT INTO jobs (token, label, attempt, backend, state, reserved, batches, created, updated) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (token, label, attempt, backend, RecordState.INTENT.value, _dump(reserved), batches, now, now),
+                "INSERT INTO jobs "
+                "(token, label, attempt, backend, account, state, reserved, batches, created, updated) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (token, label, attempt, backend, account, RecordState.INTENT.value, _dump(reserved), batches, now, now),
             )
         return token
 
@@ -152,7 +159,7 @@ class Journal:
     def results(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The results that are there for `keys`."""
         found: dict[str, bytes] = {}
-        with self._lock:
+        with self._reading():
             for first in range(0, len(keys), 500):
                 part = list(keys[first : first + 500])
                 marks = ",".join("?" * len(part))
@@ -161,17 +168,17 @@ class Journal:
 
     def records(self) -> list[JobRecord]:
         """Every job, in the order of their intents."""
-        with self._lock:
+        with self._reading():
             rows = self._connection.execute(
-                "SELECT token, label, attempt, backend, state, job_id, reserved, final, reason, created, updated "
-                "FROM jobs ORDER BY number"
+                "SELECT token, label, attempt, backend, account, state, job_id, reserved, final, reason, created, "
+                "updated FROM jobs ORDER BY number"
             ).fetchall()
         return [_record(*row) for row in rows]
 
     def open_jobs(self) -> list[tuple[JobRecord, bytes]]:
         """The jobs that may still bring results, with their batches."""
         unfinished = [record for record in self.records() if record.state in OPEN_STATES]
-        with self._lock:
+        with self._reading():
             blobs = dict(self._connection.execute("SELECT token, batches FROM jobs WHERE batches IS NOT NULL"))
         return [(record, blobs.get(record.token, b"")) for record in unfinished]
 
@@ -202,7 +209,7 @@ class Journal:
             connection.close()
             if isinstance(error, JournalError):
                 raise
-            raise JournalError(f"cannot use the journal {place}: {error}") from error
+            raise JournalError(f"cannot use the journal {place}: {error}. {_KEEP}") from error
         return connection
 
     def _run_id(self) -> str:
@@ -212,6 +219,14 @@ class Journal:
                 row = (secrets.token_hex(6),)
                 connection.execute("INSERT INTO run VALUES (?)", row)
         return str(row[0])
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise JournalError(f"cannot read the journal {self.path}: {error}. {_KEEP}") from error
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -239,6 +254,7 @@ def _record(
     label: str,
     attempt: int,
     backend: str,
+    account: str,
     state: str,
     job_id: str | None,
     reserved: str,
@@ -249,7 +265,9 @@ def _record(
 ) -> JobRecord:
     cost = None if final is None else _load(final)
     known = RecordState(state)
-    return JobRecord(token, label, attempt, backend, known, job_id, _load(reserved), cost, reason, created, updated)
+    return JobRecord(
+        token, label, attempt, backend, account, known, job_id, _load(reserved), cost, reason, created, updated
+    )
 
 
 def _dump(cost: Cost) -> str:

@@ -13,7 +13,7 @@ from qstore_core.backend import Backend, RemoteBackend
 from qstore_core.checkpoint import Checkpoint
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
-from qstore_core.errors import CheckpointError, RunDirectoryError
+from qstore_core.errors import CheckpointError, JournalError, RunDirectoryError
 from qstore_core.executor import Executor
 from qstore_core.journal import Journal
 from qstore_core.model import QuantumModel
@@ -92,11 +92,21 @@ def begin_run(
         directory.create({**document, "model": state.model})
         directory.drop_metrics_after(state.step, state.epoch)
         if isinstance(around.backend, RemoteBackend):
-            journal = Journal(directory.journal_path)
+            journal = _journal(directory, state)
             spent = journal.total()  # the record of what was paid, also after the last checkpoint
     run = Run(recipe, around.executor(spent=spent, journal=journal), state, directory)
     run.save()
     return run
+
+
+def _journal(directory: RunDirectory, state: Checkpoint) -> Journal:
+    """The journal of the run; refused where jobs were paid for and the record of them is gone."""
+    if state.spent.jobs and not directory.journal_path.exists():
+        raise JournalError(
+            f"{directory.journal_path} is missing, and the checkpoint knows of {state.spent.jobs} job(s) for "
+            f"{state.spent.usd_high:.2f} USD: put it back, or start another run; without it they would be paid again"
+        )
+    return Journal(directory.journal_path)
 
 
 def saved_scaler(config: TrainingConfig, model: QuantumModel) -> FeatureScaler | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,11 @@ def test_a_damaged_run_is_named_and_the_others_listed(run: Path, tmp_path: Path)
     other = tmp_path / "other"
     other.mkdir()
     (other / "checkpoint.npz").write_bytes(b"nothing")
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (copy / "journal.sqlite").write_bytes(b"nothing")
     result = qstore("runs", str(tmp_path))
-    assert "damaged" in result.stdout
+    assert result.stdout.count(" damaged: ") == 2
     assert "finished" in result.stdout
 
 

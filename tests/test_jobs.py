@@ -26,6 +26,7 @@ from qstore_core import (
     JobRejectedError,
     JobState,
     JobStatus,
+    JournalError,
     LocalBackend,
     Pacing,
     Parameter,
@@ -332,6 +333,23 @@ class TestInterruptions:
         assert provider.posts == 1
         assert executor.spent.circuits == 4
         assert [record.state for record in journal.records()] == [RecordState.NEVER_ACCEPTED, RecordState.DONE]
+
+    def test_an_open_job_of_another_account_is_not_taken_for_lost(self, provider: Provider, tmp_path: Path) -> None:
+        provider.submit_faults = ["killed after"]
+        with pytest.raises(KeyboardInterrupt):
+            run(Executor(Remote(provider), journal=Journal(tmp_path / "journal.sqlite")), batch())
+        other = Remote(Provider())
+        other.account = "another"
+        journal = Journal(tmp_path / "journal.sqlite")
+        for work in (lambda: run(Executor(other, journal=journal), batch()), lambda: cancel(other, journal)):
+            with pytest.raises(JournalError, match=r"open at another provider or account .* go on where it was sent"):
+                work()
+        assert other.provider.posts == 0
+        assert [record.state for record in journal.records()] == [RecordState.INTENT]
+
+
+def cancel(backend: Remote, journal: Journal) -> int:
+    return asyncio.run(Executor(backend, journal=journal).cancel_open_jobs())
 
 
 class TestInOneProcess:

@@ -110,3 +110,15 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(JournalError, match="cannot use the journal"):
         Journal(tmp_path / "file" / "journal.sqlite")
+
+
+def test_a_journal_that_is_damaged_inside_says_not_to_delete_it(path: Path) -> None:
+    journal = Journal(path)
+    results = {f"key-{number}": bytes(2000) for number in range(100)}
+    journal.finished(journal.intend("step", 1, "mock", PRICE, b""), results, None)
+    journal.close()
+    content = bytearray(path.read_bytes())
+    content[8192:] = bytes(len(content) - 8192)
+    path.write_bytes(content)
+    with pytest.raises(JournalError, match="Do not delete it: it is the record of what was paid"):
+        Journal(path).results(list(results))

@@ -71,6 +71,6 @@ class TrainingReport:
 
 def _words(cost: Cost) -> str:
     dollars = f"{cost.usd_high:.2f} USD"
-    if cost.usd_low != cost.usd_high:
+    if f"{cost.usd_low:.2f}" != f"{cost.usd_high:.2f}":
         dollars = f"{cost.usd_low:.2f} to {dollars}"
     return f"circuits: {cost.circuits:,}   shots: {cost.shots:,}   jobs: {cost.jobs:,}   cost: {dollars}"

@@ -10,7 +10,7 @@ import click
 from qstore_core.cli.job import find_job
 from qstore_core.cli.tables import table
 from qstore_core.cost import Cost
-from qstore_core.errors import CheckpointError, RunDirectoryError
+from qstore_core.errors import RunDirectoryError
 from qstore_core.executor import Executor
 from qstore_core.journal import OPEN_STATES, JobRecord, Journal
 from qstore_core.run_directory import RunDirectory
@@ -88,11 +88,11 @@ def _row(path: Path) -> list[str]:
     try:
         checkpoint = directory.load()
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (CheckpointError, OSError, ValueError) as error:
+        records = _records(path)
+    except (RunDirectoryError, OSError, ValueError) as error:
         return [str(path), f"damaged: {error}", *[""] * 7]
     epochs = directory.epochs()
     loss = epochs[-1]["loss"] if epochs else None
-    records = _records(path)
     spent = sum((record.charged for record in records), Cost()) if records else checkpoint.spent
     state = "finished" if checkpoint.epoch >= config["epochs"] else "unfinished"
     return [

@@ -21,6 +21,7 @@ from qstore_core import (
     ArrayLoader,
     Budget,
     BudgetExceededError,
+    JournalError,
     Pacing,
     QuantumModel,
     QuantumTrainer,
@@ -248,3 +249,29 @@ def test_ctrl_c_leaves_jobs_running_and_cancel_asks_the_provider(tmp_path: Path)
         assert running.ledger()[0].id in shown.stdout
         subprocess.run([sys.executable, "-m", "qstore_core", "cancel", str(directory)], env=environment, check=True)
         assert [entry.state for entry in running.ledger()] == ["cancelled"]
+
+
+def test_a_run_whose_journal_is_gone_is_not_paid_again(tmp_path: Path) -> None:
+    with provider() as running:
+        Here(running, tmp_path / "run").train()
+        jobs = len(running.ledger())
+        for path in (tmp_path / "run").glob("journal.sqlite*"):
+            path.unlink()
+        again = Here(running, tmp_path / "run", epochs=2)
+        with pytest.raises(JournalError, match=r"is missing, and the checkpoint knows of 1 job\(s\)"):
+            again.train(resume=True)
+        assert len(running.ledger()) == jobs
+
+
+def test_resuming_at_another_provider_is_refused_while_a_job_is_open(tmp_path: Path) -> None:
+    with provider(queue=60) as first, provider() as second:
+        process = start(first.url, tmp_path / "run", 2)
+        while not first.ledger():
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert kill(process)
+        process = start(second.url, tmp_path / "run", 2)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert b"a job of this run is open at another provider or account" in errors
+        assert not second.ledger()

@@ -58,6 +58,7 @@ class RemoteMockBackend(RemoteBackend):
             self._circuit_seconds = float(timing["per_circuit"])
             self.capabilities = _capabilities(limits, noisy=said["noisy"], prices=self._prices.high)
             self.fingerprint = f"mock.remote({said['identity']})"
+            self.account = str(said["account"])
             self.pacing = pacing or _pacing(timing, scale)
         except (KeyError, TypeError) as error:
             raise ConfigurationError(f"{self._client.url} is not a simulated provider: it answered {said!r}") from error

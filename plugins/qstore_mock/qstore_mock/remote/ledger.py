@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     accepted REAL NOT NULL, starts REAL NOT NULL, due REAL NOT NULL, results_at REAL NOT NULL, ended REAL,
     fate TEXT NOT NULL, payload BLOB NOT NULL, results BLOB
 );
+CREATE TABLE IF NOT EXISTS account (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS circuits (job TEXT NOT NULL, digest TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS tokens ON jobs (token);
 CREATE INDEX IF NOT EXISTS circuits_of_jobs ON circuits (job);
@@ -126,6 +127,14 @@ class Ledger:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
         self._db.executescript(_SCHEMA)
+        if self._db.execute("SELECT id FROM account").fetchone() is None:
+            self._db.execute("INSERT INTO account VALUES (?)", (secrets.token_hex(8),))
+            self._db.commit()
+
+    @property
+    def account(self) -> str:
+        """What tells this ledger from others, for as long as its file lives."""
+        return str(self._db.execute("SELECT id FROM account").fetchone()[0])
 
     def close(self) -> None:
         """Close the file."""

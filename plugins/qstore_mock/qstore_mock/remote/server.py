@@ -132,6 +132,7 @@ class Provider:
         return web.json_response(
             {
                 "identity": self.backend.fingerprint,
+                "account": self.ledger.account,
                 "noisy": self.backend.capabilities.noisy,
                 "limits": asdict(self.limits),
                 "prices": asdict(options.prices),
