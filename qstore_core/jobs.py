@@ -158,8 +158,8 @@ class JobRunner:
                     if await self._collect(token, job_id, job, price, last=attempt == self.max_attempts):
                         return
         raise BackendError(
-            f"{job.label}: backend {self.backend.name!r} accepted none of {self.max_attempts} attempts; nothing was "
-            "charged for them"
+            f"{job.label}: none of {self.max_attempts} attempts on backend {self.backend.name!r} ended with results, and "
+            "the last was not accepted"
         )
 
     def _present_gates(self) -> _Gates:
@@ -178,12 +178,9 @@ class JobRunner:
             self._in_hand.discard(token)
 
     async def _cancel(self, record: JobRecord) -> bool:
-        job_id = record.job_id or await self._find(record.token)
+        job_id = await self._located(record)
         if job_id is None:
-            self._close(record.token, RecordState.NEVER_ACCEPTED, "not found at the provider", record.reserved)
             return False
-        if record.job_id is None:
-            self.journal.submitted(record.token, job_id)
         await self._read(lambda: self.backend.cancel(job_id))
         status = await self._read(lambda: self.backend.status(job_id))
         if status.state in (JobState.FAILED, JobState.CANCELLED) and record.token not in self._in_hand:
@@ -193,14 +190,20 @@ class JobRunner:
         return True
 
     async def _resume(self, record: JobRecord, job: Job) -> None:
-        job_id = record.job_id
+        job_id = await self._located(record)
+        if job_id is not None:
+            await self._collect(record.token, job_id, job, record.reserved, last=False)
+
+    async def _located(self, record: JobRecord) -> str | None:
+        """The provider's id of an open job; None, and its record closed, when the provider never accepted it."""
+        if record.job_id is not None:
+            return record.job_id
+        job_id = await self._find(record.token)
         if job_id is None:
-            job_id = await self._find(record.token)
-            if job_id is None:
-                self._close(record.token, RecordState.NEVER_ACCEPTED, "not found at the provider", record.reserved)
-                return
+            self._close(record.token, RecordState.NEVER_ACCEPTED, "not found at the provider", record.reserved)
+        else:
             self.journal.submitted(record.token, job_id)
-        await self._collect(record.token, job_id, job, record.reserved, last=False)
+        return job_id
 
     async def _submit(self, token: str, job: Job, price: Cost) -> str | None:
         """The provider's id of the job, or None when it surely was not accepted."""

@@ -39,7 +39,6 @@ _FORMS = ("expectations", "angle_gradients", "probabilities", "counts")
 _WIDTHS = (1, 2, 4, 8)  # bytes of a whole number
 _LIMITS = np.array([2**8, 2**16, 2**32], dtype=np.int64)
 
-GroupShape = tuple[int, int, int]
 """What the header says of one basis of a row of counts: bits, number of outcomes, bytes of a count."""
 
 
