@@ -158,8 +158,8 @@ class JobRunner:
                     if await self._collect(token, job_id, job, price, last=attempt == self.max_attempts):
                         return
         raise BackendError(
-            f"{job.label}: none of {self.max_attempts} attempts on backend {self.backend.name!r} ended with results, and "
-            "the last was not accepted"
+            f"{job.label}: none of {self.max_attempts} attempts on backend {self.backend.name!r} ended with results, "
+            "and the last was not accepted"
         )
 
     def _present_gates(self) -> _Gates:
