@@ -53,6 +53,18 @@ class Account:
                     f"the next batch needs {_amount(entry.name, needed)}"
                 )
 
+    @property
+    def remaining(self) -> Budget | None:
+        """What may still be spent; None: no limit."""
+        if self.budget is None:
+            return None
+        left = {}
+        for entry in fields(self.budget):
+            limit = getattr(self.budget, entry.name)
+            spent = getattr(self.spent, "usd_high" if entry.name == "usd" else entry.name)
+            left[entry.name] = None if limit is None else max(0, limit - spent)
+        return Budget(**left)
+
     def settle(self, reserved: Cost, real: Cost | None) -> None:
         """Replace a reservation by what it really cost; None leaves it, for a price that is not known."""
         if real is not None:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from qstore_core.angles import Angle, Symbol
-from qstore_core.arrays import FloatArray, IntArray
+from qstore_core.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +53,23 @@ class LinearMap:
             matrix[layer.sources, layer.targets] = layer.weights
         return matrix
 
+    @cached_property
+    def used(self) -> BoolArray:
+        """Which symbols enter an angle, `(n_symbols,)`."""
+        used: BoolArray = (self.matrix != 0).any(axis=1)
+        return used
+
+    def take(self, angles: IntArray) -> LinearMap:
+        """The map to some of the angles, in the given order."""
+        places = np.full(self.n_angles, -1)
+        places[angles] = np.arange(len(angles))
+        layers = []
+        for layer in self.layers:
+            kept = places[layer.targets] >= 0
+            if kept.any():
+                layers.append(_Layer(places[layer.targets[kept]], layer.sources[kept], layer.weights[kept]))
+        return LinearMap(self.n_symbols, len(angles), tuple(layers))
+
     def add_to(self, angles: FloatArray, values: FloatArray) -> None:
         """Add what `values`, `(n_rows, n_symbols)` or `(n_symbols,)`, give to `angles`, `(n_rows, n_angles)`."""
         for layer in self.layers:
@@ -66,6 +83,10 @@ class AffineMap:
     features: LinearMap
     parameters: LinearMap
     offsets: FloatArray
+
+    def take(self, angles: IntArray) -> AffineMap:
+        """The map to some of the angles, in the given order."""
+        return AffineMap(self.features.take(angles), self.parameters.take(angles), self.offsets[angles])
 
     def angles(self, features: FloatArray, parameters: FloatArray, n_rows: int) -> FloatArray:
         """The angles of `n_rows` rows, `(n_rows, n_angles)` float64, radians.

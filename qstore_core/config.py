@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from numbers import Integral, Real
@@ -37,6 +38,7 @@ class TrainingConfig:
         gradient_method: "adaptive" (the cheapest right one), or any installed estimator: "spsa", "parameter_shift",
             "adjoint", "finite_difference". "spsa_parallel" is "spsa"; "spsa_subsampled" is "spsa" on
             `gradient_subsample_size` random samples of each mini-batch.
+        gradient_options: Options of the estimator itself, by name, such as `{"directions": 4}` for "spsa".
         momentum: For optimizer="momentum".
         weight_decay: Shrinks parameters by this rate times the learning rate at each step.
         shots_per_circuit: Shots of every circuit; None for exact expectation values, on simulators.
@@ -84,6 +86,7 @@ class TrainingConfig:
     entanglement: str = "linear"
     optimizer: str = "adam"
     gradient_method: str = "adaptive"
+    gradient_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     momentum: float = 0.9
     weight_decay: float = 0.0
     shots_per_circuit: int | None = 1000
@@ -211,9 +214,19 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
 
 
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _as_json(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     if isinstance(value, Budget):
         return asdict(value)
     return value.item() if isinstance(value, np.generic) else value
@@ -232,6 +245,9 @@ _RULES: dict[str, _Rule] = {
     "entanglement": _NAME,
     "optimizer": _NAME,
     "gradient_method": _NAME,
+    "gradient_options": _Rule(
+        "a dict of JSON values by option name", lambda v: isinstance(v, Mapping) and _is_json(dict(v))
+    ),
     "momentum": _number("a number from 0 to below 1", lambda value: 0 <= value < 1),
     "weight_decay": _number("a number of at least 0", lambda value: value >= 0),
     "shots_per_circuit": _Rule(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from qstore_core.affine import AffineMap
 from qstore_core.arrays import BoolArray, FloatArray, IntArray, LabelArray
 from qstore_core.backend import BackendCapabilities
 from qstore_core.batch import BatchResult, CircuitBatch, Estimates, VectorJacobianProduct, estimates
 from qstore_core.circuit import QuantumCircuit
+from qstore_core.cost import Budget, Cost
 from qstore_core.errors import ConfigurationError
 from qstore_core.losses import Loss, LossValue
 from qstore_core.observables import PauliSum
+from qstore_core.operations import CircuitStructure
 from qstore_core.randomness import StepKey
 
 State: TypeAlias = Any
@@ -24,6 +27,9 @@ State: TypeAlias = Any
 Request: TypeAlias = CircuitBatch | VectorJacobianProduct
 Rounds: TypeAlias = Generator[tuple[Request, ...], tuple[BatchResult, ...], tuple["GradientResult", State]]
 """A step: yields what is to be run, is sent the results, returns the gradient and the next state."""
+
+Pricing: TypeAlias = Callable[[Sequence[Request]], Cost]
+"""What running requests would cost on the backend, without running them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +49,9 @@ class GradientResult:
         computation_time_ms: Wall time in milliseconds.
         metadata: Whatever else the method has to say, JSON values.
         loss_gradients: The gradient by the loss's own trained parameters.
+        learning_rate_factor: What the optimiser's step is multiplied with, after the optimiser has made it.
+        move: `(n_parameters,)`, for methods that find the next parameters by themselves: added to the parameters
+            instead of an optimiser's step. None: the optimiser makes the step.
 
     >>> GradientResult(np.zeros(2), 0.5).n_circuit_executions
     0
@@ -58,6 +67,8 @@ class GradientResult:
     computation_time_ms: float = 0.0
     metadata: Mapping[str, Any] = field(default_factory=dict)
     loss_gradients: FloatArray = field(default_factory=lambda: np.empty(0))
+    learning_rate_factor: float = 1.0
+    move: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -65,7 +76,9 @@ class Problem:
     """One mini-batch: minimise the loss of the circuit's expectation values by its parameters.
 
     Attributes:
-        circuit: The circuit; its parameters are what is trained.
+        structure: The gates that run.
+        affine: How features and parameters become the angles of `structure`. A parameter that enters no angle here
+            cannot influence the outputs.
         observables: One for each output.
         features: `(n_samples, n_features)`, encoded inputs.
         targets: `(n_samples, n_outputs)`.
@@ -74,25 +87,25 @@ class Problem:
         shots: Shots of each circuit; None for exact.
         trained: `(n_parameters,)`, which parameters move; the gradient of the others is 0.
         capabilities: What the backend can do.
+        price: What requests would cost; None where nothing is known of it.
+        remaining: What may still be spent; None: no limit.
 
     >>> from qstore_core import Parameter
     >>> from qstore_core.losses import MeanSquaredError
-    >>> problem = Problem(
-    ...     circuit=QuantumCircuit(1).ry(0, Parameter("a")),
-    ...     observables=(PauliSum.of("Z0"),),
+    >>> problem = Problem.of(
+    ...     QuantumCircuit(1).ry(0, Parameter("a")),
+    ...     (PauliSum.of("Z0"),),
     ...     features=np.zeros((2, 0)),
     ...     targets=np.ones((2, 1)),
     ...     loss=MeanSquaredError(),
-    ...     loss_parameters=np.empty(0),
-    ...     shots=None,
-    ...     trained=np.array([True]),
     ...     capabilities=BackendCapabilities(max_qubits=1),
     ... )
-    >>> problem.n_samples, problem.loss_of(np.zeros((2, 1))).value
-    (2, 1.0)
+    >>> problem.n_samples, problem.loss_of(np.zeros((2, 1))).value, problem.active
+    (2, 1.0, array([ True]))
     """
 
-    circuit: QuantumCircuit
+    structure: CircuitStructure
+    affine: AffineMap
     observables: tuple[PauliSum, ...]
     features: FloatArray
     targets: FloatArray
@@ -101,11 +114,46 @@ class Problem:
     shots: int | None
     trained: BoolArray
     capabilities: BackendCapabilities
+    price: Pricing | None = None
+    remaining: Budget | None = None
+
+    @classmethod
+    def of(
+        cls,
+        circuit: QuantumCircuit,
+        observables: tuple[PauliSum, ...],
+        *,
+        features: FloatArray,
+        targets: FloatArray,
+        loss: Loss,
+        capabilities: BackendCapabilities,
+        shots: int | None = None,
+        trained: BoolArray | None = None,
+        loss_parameters: FloatArray | None = None,
+    ) -> Problem:
+        """The problem of a circuit that is run as it is; every parameter is trained unless `trained` says otherwise."""
+        return cls(
+            structure=circuit.structure,
+            affine=circuit.affine,
+            observables=observables,
+            features=features,
+            targets=targets,
+            loss=loss,
+            loss_parameters=loss.initial_parameters if loss_parameters is None else loss_parameters,
+            shots=shots,
+            trained=np.ones(len(circuit.parameters), dtype=bool) if trained is None else trained,
+            capabilities=capabilities,
+        )
 
     @property
     def n_samples(self) -> int:
         """The size of the mini-batch."""
         return len(self.features)
+
+    @property
+    def active(self) -> BoolArray:
+        """Which parameters are trained and enter an angle, `(n_parameters,)`: the others have gradient 0."""
+        return self.trained & self.affine.parameters.used
 
     def batch(self, parameters: FloatArray, samples: IntArray, draws: LabelArray) -> CircuitBatch:
         """One circuit for each of `samples`, run with its own row of `parameters`.
@@ -115,13 +163,13 @@ class Problem:
             samples: `(n_rows,)`, which sample of the mini-batch each row encodes.
             draws: `(n_rows,)`, the draw labels.
         """
-        angles = self.circuit.affine.angles(self.features[samples], parameters, len(samples))
+        angles = self.affine.angles(self.features[samples], parameters, len(samples))
         return self.angle_batch(angles, draws)
 
     def angle_batch(self, angles: FloatArray, draws: LabelArray) -> CircuitBatch:
         """Circuits with given gate angles `(n_rows, n_angles)`."""
         labels = None if self.shots is None else draws
-        return CircuitBatch(self.circuit.structure, angles, self.observables, self.shots, labels)
+        return CircuitBatch(self.structure, angles, self.observables, self.shots, labels)
 
     def outputs(self, batch: CircuitBatch, result: BatchResult) -> Estimates:
         """The outputs of each row, `(n_rows, n_outputs)`, with their covariance when sampled."""

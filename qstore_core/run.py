@@ -124,6 +124,7 @@ def saved_scaler(config: TrainingConfig, model: QuantumModel) -> FeatureScaler |
 _DECIDING = (
     "optimizer",
     "gradient_method",
+    "gradient_options",
     "learning_rate",
     "momentum",
     "weight_decay",

@@ -20,7 +20,7 @@ from qstore_core.estimators.spsa import SPSA
 from qstore_core.executor import Executor
 from qstore_core.losses import LOSSES, Loss, MeanSquaredError, make_loss, make_targets
 from qstore_core.model import QuantumModel
-from qstore_core.optimizers import Optimizer, clip_by_norm, make_optimizer
+from qstore_core.optimizers import Optimizer, OptimizerState, clip_by_norm, make_optimizer
 from qstore_core.problem import GradientEstimator, GradientResult, Problem, Rounds
 from qstore_core.randomness import StepKey
 from qstore_core.registry import default_registry
@@ -113,9 +113,9 @@ class Recipe:
         targets = make_targets(y, model.output_dim)
         if len(targets) != len(features):
             raise DataError(f"a batch has {len(features)} samples and {len(targets)} labels; they must be as many")
-        return Problem(
-            circuit=model.circuit,
-            observables=model.observables,
+        return Problem.of(
+            model.circuit,
+            model.observables,
             features=features,
             targets=targets,
             loss=self.loss,
@@ -149,15 +149,13 @@ class Recipe:
 
     def _rounds(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> Rounds:
         problem = self.problem(x, y, state.loss_parameters, executor.backend.capabilities)
+        problem = replace(problem, price=executor.price, remaining=executor.account.remaining)
         memory = self.estimator.start(problem, state.parameters) if state.step == 0 else state.estimator
         return self.estimator.gradient(problem, state.parameters, memory, StepKey(state.seed, "train", state.step))
 
     def _updated(self, state: Checkpoint, result: GradientResult, memory: Any) -> Checkpoint:
-        gradient = result.gradients
-        if self.config.use_gradient_clipping:
-            gradient = clip_by_norm(gradient, self.config.gradient_clip_value)
-        parameters, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
-        parameters = np.where(self.model.trainable, parameters, state.parameters)
+        move, optimizer = self._move(state, result)
+        parameters = np.where(self.model.trainable, state.parameters + move, state.parameters)
         loss_parameters, loss_optimizer = state.loss_parameters, state.loss_optimizer
         if len(loss_parameters):
             loss_parameters, loss_optimizer = self.loss_optimizer.update(
@@ -173,6 +171,15 @@ class Recipe:
             step=state.step + 1,
             batches_done=state.batches_done + 1,
         )
+
+    def _move(self, state: Checkpoint, result: GradientResult) -> tuple[FloatArray, OptimizerState]:
+        if result.move is not None:
+            return result.move, state.optimizer
+        gradient = result.gradients
+        if self.config.use_gradient_clipping:
+            gradient = clip_by_norm(gradient, self.config.gradient_clip_value)
+        parameters, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
+        return result.learning_rate_factor * (parameters - state.parameters), optimizer
 
 
 def _label(state: Checkpoint) -> str:
@@ -202,6 +209,7 @@ def make_estimator(config: TrainingConfig) -> GradientEstimator:
         "adaptive": ("adaptive", {"spsa": SPSA(c=c)}),
     }
     name, options = translated.get(config.gradient_method, (config.gradient_method, {}))
+    options = {**options, **config.gradient_options}
     estimator: GradientEstimator = default_registry().create("gradient_estimator", name, **options)
     return estimator
 

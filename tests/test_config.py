@@ -25,6 +25,7 @@ DEFAULTS = {
     "entanglement": "linear",
     "optimizer": "adam",
     "gradient_method": "adaptive",
+    "gradient_options": {},
     "momentum": 0.9,
     "weight_decay": 0.0,
     "shots_per_circuit": 1000,

@@ -44,7 +44,7 @@ class Adjoint:
         assert derivatives.angle_gradients is not None
         by_angle = derivatives.angle_gradients.sum(axis=0)
         answer = GradientResult(
-            problem.circuit.affine.parameters.matrix @ by_angle * problem.trained,
+            problem.affine.parameters.matrix @ by_angle * problem.trained,
             loss.value,
             method="adjoint",
             loss_gradients=loss.parameter_gradient,

@@ -8,7 +8,6 @@ from functools import lru_cache
 import numpy as np
 
 from qstore_core.arrays import BoolArray, FloatArray, IntArray
-from qstore_core.circuit import QuantumCircuit
 from qstore_core.gates import GATES
 from qstore_core.operations import CircuitStructure
 from qstore_core.problem import GradientResult, Problem, Rounds, State
@@ -62,16 +61,10 @@ class ShiftTable:
         return cls(np.array(angles, dtype=np.int64), np.array(shifts), np.array(weights))
 
 
-def trained_angles(circuit: QuantumCircuit, trained: BoolArray) -> BoolArray:
-    """Which gate angles depend on a trained parameter, `(n_angles,)`.
-
-    >>> from qstore_core import Parameter
-    >>> circuit = QuantumCircuit(1).rx(0, 0.3).ry(0, Parameter("a"))
-    >>> trained_angles(circuit, np.array([True]))
-    array([False,  True])
-    """
-    matrix = circuit.affine.parameters.matrix
-    active: BoolArray = (matrix[trained] != 0).any(axis=0)
+def trained_angles(problem: Problem) -> BoolArray:
+    """Which gate angles depend on a trained parameter, `(n_angles,)`."""
+    matrix = problem.affine.parameters.matrix
+    active: BoolArray = (matrix[problem.trained] != 0).any(axis=0)
     return active
 
 
@@ -92,9 +85,8 @@ class ParameterShift:
         """One round: the unshifted and all shifted circuits of every sample, in one batch."""
         n_samples = problem.n_samples
         samples = np.arange(n_samples)
-        circuit = problem.circuit
-        base = circuit.affine.angles(problem.features, parameters, n_samples)
-        table = ShiftTable.of(circuit.structure, trained_angles(circuit, problem.trained))
+        base = problem.affine.angles(problem.features, parameters, n_samples)
+        table = ShiftTable.of(problem.structure, trained_angles(problem))
         n_shifts = len(table.angles)
         angles = np.repeat(base[None], 1 + n_shifts, axis=0)
         angles[np.arange(1, 1 + n_shifts), :, table.angles] += table.shifts[:, None]
@@ -106,7 +98,7 @@ class ParameterShift:
         slopes = np.einsum("so,tso->t", loss.output_gradient, outputs[1:]) * table.weights
         by_angle = np.bincount(table.angles, slopes, minlength=base.shape[1])
         answer = GradientResult(
-            circuit.affine.parameters.matrix @ by_angle * problem.trained,
+            problem.affine.parameters.matrix @ by_angle * problem.trained,
             loss.value,
             method="parameter_shift",
             loss_gradients=loss.parameter_gradient,
