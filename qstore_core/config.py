@@ -15,6 +15,7 @@ import numpy as np
 from qstore_core.ansatz import ENTANGLEMENTS
 from qstore_core.cost import Budget
 from qstore_core.errors import ConfigurationError, UnknownNameError
+from qstore_core.lightcone import MODES
 from qstore_core.losses import LOSSES, LossLike
 from qstore_core.optimizers import OPTIMIZERS
 
@@ -70,6 +71,9 @@ class TrainingConfig:
         budget: What the run may cost in all, validation and earlier processes included; None: no limit.
         seed: All randomness derives from it; None draws one and records it.
         run_directory: Where config.json, metrics.jsonl and checkpoint.npz go; None writes nothing.
+        reduce: How circuits are made smaller before they run, without changing an expectation value: "auto" drops gates
+            that cannot influence the outputs and moves tails of Clifford gates into the observables, "light_cone" only
+            drops gates, "none" runs every gate.
 
     Raises:
         ConfigurationError: A value that is not permitted; the message names the field, the value and what is permitted.
@@ -120,6 +124,7 @@ class TrainingConfig:
     budget: Budget | None = None
     run_directory: str | Path | None = None
     warm_start: str | None = None
+    reduce: str = "auto"
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -127,7 +132,7 @@ class TrainingConfig:
             value = getattr(self, entry.name)
             if rule is not None and not rule.holds(value):
                 raise ConfigurationError(f"TrainingConfig({entry.name}={value!r}): must be {rule.words}")
-        for name, known in (("entanglement", ENTANGLEMENTS), ("optimizer", OPTIMIZERS)):
+        for name, known in (("entanglement", ENTANGLEMENTS), ("optimizer", OPTIMIZERS), ("reduce", MODES)):
             self._check_name(name, known)
         if isinstance(self.loss, str):
             self._check_name("loss", LOSSES, advice="Or give a function (outputs, targets) -> float")
@@ -244,6 +249,7 @@ _RULES: dict[str, _Rule] = {
     "circuit_depth": _whole(1),
     "entanglement": _NAME,
     "optimizer": _NAME,
+    "reduce": _NAME,
     "gradient_method": _NAME,
     "gradient_options": _Rule(
         "a dict of JSON values by option name", lambda v: isinstance(v, Mapping) and _is_json(dict(v))

@@ -71,11 +71,10 @@ def _step_cost(recipe: Recipe, executor: Executor, n_samples: int) -> Cost:
 
 
 def _forward_cost(recipe: Recipe, executor: Executor, n_samples: int) -> Cost:
-    model = recipe.model
-    structure, shots = model.circuit.structure, recipe.config.shots_per_circuit
-    draws = np.zeros(n_samples, dtype=np.uint64)
-    batch = CircuitBatch(structure, np.zeros((n_samples, structure.n_angles)), model.observables, shots, draws)
-    return executor.price((batch,))
+    reduction, _ = recipe.model.reduced(recipe.config.reduce)
+    angles, draws = np.zeros((n_samples, len(reduction.angles))), np.zeros(n_samples, dtype=np.uint64)
+    shots = recipe.config.shots_per_circuit
+    return executor.price((CircuitBatch(reduction.structure, angles, reduction.observables, shots, draws),))
 
 
 def _zeros(request: Request) -> BatchResult:

@@ -23,7 +23,7 @@ async def outputs_of(
     for index, first in enumerate(range(0, len(inputs), config.batch_size)):
         part = StepKey(key.seed, f"{key.stage} {index}", key.step)
         rows = inputs[first : first + config.batch_size]
-        parts.append(await model.run(executor, rows, shots=config.shots_per_circuit, key=part))
+        parts.append(await model.run(executor, rows, shots=config.shots_per_circuit, key=part, reduce=config.reduce))
     return np.concatenate(parts)
 
 
@@ -41,7 +41,7 @@ async def evaluate(
         model: The model.
         executor: Where its circuits run.
         loader: The data, inputs in radians.
-        config: The loss and the shots.
+        config: The loss, the shots and how circuits are reduced.
         key: The randomness; each batch has its own.
         loss_parameters: The loss's trained parameters; None: its initial ones.
     """
@@ -50,7 +50,7 @@ async def evaluate(
     async for x, y in batches_of(loader, 0, key.seed):
         goal = make_targets(y, model.output_dim)
         part = StepKey(key.seed, f"{key.stage} {index}", key.step)
-        outputs.append(await model.run(executor, x, shots=config.shots_per_circuit, key=part))
+        outputs.append(await model.run(executor, x, shots=config.shots_per_circuit, key=part, reduce=config.reduce))
         targets.append(goal)
         classes = classes and is_classes(y)
         index += 1

@@ -1,4 +1,4 @@
-"""The only place that runs circuits: look up, merge, compile once per structure, price, run, keep."""
+"""The only place that runs circuits: reduce, look up, merge, compile once per structure, price, run, keep."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from qstore_core.cost import Cost
 from qstore_core.errors import CacheError, CapabilityError
 from qstore_core.jobs import Job, JobRunner
 from qstore_core.journal import Journal
+from qstore_core.lightcone import reduce_circuit
 from qstore_core.problem import GradientResult, Request, Rounds, State
 from qstore_core.result_check import check_result
 from qstore_core.result_codec import decode_rows, encode_rows, row_keys
@@ -35,12 +36,15 @@ class ExecutorOptions:
         max_concurrent_jobs: How many remote jobs are sent and waited for at once.
         max_attempts: How often a remote job is sent before its failure ends the run.
         late_after: Seconds of silence after which a remote job is reported as late.
+        reduce: Whether gates that cannot change the observables asked for are left out of what runs. Circuits whose
+            whole register is read run as they are.
     """
 
     one_circuit_per_job: bool = False
     max_concurrent_jobs: int = 5
     max_attempts: int = 3
     late_after: float = 60.0
+    reduce: bool = True
 
 
 class Executor:
@@ -120,14 +124,16 @@ class Executor:
             BudgetExceededError: It could pass the cap; nothing ran.
             BackendError: The backend failed, or returned something that does not fit the batch.
         """
-        for request in requests:
+        smaller = [self._reduced(request) for request in requests]
+        for request in smaller:
             self.backend.capabilities.check(_batch_of(request), backend=self.backend.name)
         if self._runner is not None:
-            return await self._run_remote(self._runner, requests, label)
+            return await self._run_remote(self._runner, smaller, label)
         assert isinstance(self.backend, LocalBackend)
         if self.account.budget is not None and len(requests) > 1:
-            self.account.check(self.price(requests))  # all of them, or none
-        return tuple([await self._run_local(self.backend, request, reusable=reusable) for request in requests])
+            self.account.check(self.price(smaller))  # all of them, or none
+        results = [await self._run_local(self.backend, request, reusable=reusable) for request in smaller]
+        return tuple(map(_as_asked, requests, smaller, results))
 
     async def drive(self, rounds: Rounds, *, label: str = "gradient") -> tuple[GradientResult, State]:
         """Run an estimator's step to its end: what it yields is executed and the results are sent back."""
@@ -158,11 +164,19 @@ class Executor:
 
     def price(self, requests: Sequence[Request]) -> Cost:
         """What running these requests would cost, without running anything."""
-        batches = [_batch_of(request) for request in requests]
+        batches = [_batch_of(self._reduced(request)) for request in requests]
         if self._runner is not None:
             return sum((self._runner.price(job) for job in self._packed(batches, "")), Cost())
         pieces = [batch.rows(*rows) for batch in batches for rows in self._jobs(batch)]
         return sum((self.backend.price(self._compile(piece), piece) for piece in pieces), Cost())
+
+    def _reduced(self, request: Request) -> Request:
+        """The same request without gates that cannot change its observables."""
+        batch = _batch_of(request)
+        if batch.observables is None or not self.options.reduce:
+            return request
+        smaller = reduce_circuit(batch.structure, batch.observables, "light_cone").batch(batch)
+        return replace(request, batch=smaller) if isinstance(request, VectorJacobianProduct) else smaller
 
     async def _run_local(self, backend: LocalBackend, request: Request, *, reusable: bool) -> BatchResult:
         if isinstance(request, VectorJacobianProduct) or self.cache is None or not reusable:
@@ -294,6 +308,15 @@ class Executor:
 
 def _batch_of(request: Request) -> CircuitBatch:
     return request.batch if isinstance(request, VectorJacobianProduct) else request
+
+
+def _as_asked(asked: Request, ran: Request, result: BatchResult) -> BatchResult:
+    """The result of a smaller request as that of the one asked for: angles that did not run have derivative 0."""
+    batch = _batch_of(asked)
+    if result.angle_gradients is None or batch.observables is None or batch is _batch_of(ran):
+        return result
+    reduction = reduce_circuit(batch.structure, batch.observables, "light_cone")
+    return replace(result, angle_gradients=reduction.spread(result.angle_gradients))
 
 
 def _plain(request: Request, backend: str) -> CircuitBatch:

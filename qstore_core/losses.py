@@ -6,7 +6,7 @@ class 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -27,11 +27,30 @@ class LossValue:
         value: The loss of the batch.
         output_gradient: `(n_samples, n_outputs)`, its derivative by each output.
         parameter_gradient: Its derivative by the loss's own trained parameters.
+        curvature: `(n_samples, n_outputs, n_outputs)`, its second derivatives by the outputs of one sample; None where
+            they are not known.
     """
 
     value: float
     output_gradient: FloatArray
     parameter_gradient: FloatArray
+    curvature: FloatArray | None = None
+
+    @classmethod
+    def mean(cls, parts: Sequence[LossValue]) -> LossValue:
+        """The mean of several; its curvature is left out.
+
+        >>> parts = [LossValue(value, np.zeros((1, 1)), np.empty(0)) for value in (1.0, 3.0)]
+        >>> LossValue.mean(parts).value
+        2.0
+        """
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            float(np.mean([part.value for part in parts])),
+            np.mean([part.output_gradient for part in parts], axis=0),
+            np.mean([part.parameter_gradient for part in parts], axis=0),
+        )
 
 
 class Loss(Protocol):
@@ -59,7 +78,8 @@ class MeanSquaredError:
 
     def __call__(self, outputs: FloatArray, targets: FloatArray, parameters: FloatArray) -> LossValue:
         error = outputs - targets
-        return LossValue(float(np.mean(error**2)), 2 * error / error.size, _EMPTY)
+        curvature = np.broadcast_to(2 / error.size * np.eye(error.shape[1]), (len(error), *2 * error.shape[1:]))
+        return LossValue(float(np.mean(error**2)), 2 * error / error.size, _EMPTY, curvature)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,16 +98,23 @@ class CrossEntropy:
         if outputs.shape[1] == 1:
             pair = self(_pair(outputs), _pair(targets), parameters)
             single = pair.output_gradient[:, 1:] - pair.output_gradient[:, :1]
-            return LossValue(pair.value, single, pair.parameter_gradient)
+            assert pair.curvature is not None
+            along = np.array([-1.0, 1.0])
+            curvature = np.einsum("a,sab,b->s", along, pair.curvature, along)[:, None, None]
+            return LossValue(pair.value, single, pair.parameter_gradient, curvature)
         scale = parameters[0]
         logits = scale * (outputs - outputs.max(axis=1, keepdims=True))
         log_total = np.log(np.exp(logits).sum(axis=1, keepdims=True))
         right = targets.argmax(axis=1)[:, None]
         value = float(np.mean(log_total - np.take_along_axis(logits, right, axis=1)))
         by_logit = np.exp(logits - log_total)
+        spread = -by_logit[:, :, None] * by_logit[:, None, :]
+        classes = np.arange(outputs.shape[1])
+        spread[:, classes, classes] += by_logit
         np.put_along_axis(by_logit, right, np.take_along_axis(by_logit, right, axis=1) - 1, axis=1)
         by_logit /= len(outputs)
-        return LossValue(value, by_logit * scale, np.array([np.sum(by_logit * outputs)]))
+        curvature = scale**2 / len(outputs) * spread
+        return LossValue(value, by_logit * scale, np.array([np.sum(by_logit * outputs)]), curvature)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qstore_core.affine import AffineMap
 from qstore_core.ansatz import Ansatz, HardwareEfficientAnsatz, RotationAnsatz
 from qstore_core.arrays import BoolArray, FloatArray
 from qstore_core.backend import Backend, BackendCapabilities
@@ -20,6 +21,7 @@ from qstore_core.encoding import make_encoding
 from qstore_core.errors import CapabilityError, ConfigurationError, DataError
 from qstore_core.executor import Executor
 from qstore_core.initialization import initial_parameters
+from qstore_core.lightcone import CircuitCost, Reduction, reduce_circuit, reduced_affine
 from qstore_core.observables import PauliString, PauliSum
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.randomness import StepKey, fresh_seed
@@ -182,6 +184,18 @@ class QuantumModel:
         return self._trainable.copy()
 
     @property
+    def active_parameters(self) -> BoolArray:
+        """Which parameters can influence the outputs at all, `(n_parameters,)`; the others have gradient 0.
+
+        RZ commutes with Z, and a chain of CNOTs makes Z words of Z words: the last layer of RZ never matters.
+
+        >>> QuantumModel(input_dim=2, n_qubits=2, output_dim=1, depth=1).active_parameters
+        array([ True, False,  True, False])
+        """
+        _, affine = self.reduced()
+        return affine.parameters.used.copy()
+
+    @property
     def n_features(self) -> int:
         """The features that the circuit takes."""
         return len(self.circuit.features)
@@ -282,14 +296,40 @@ class QuantumModel:
         """The class that each row of outputs means: the largest, or with one output 1 where it is above 0."""
         return (outputs[:, 0] > 0).astype(np.int64) if self.output_dim == 1 else outputs.argmax(axis=1)
 
-    async def run(self, executor: Executor, x: ArrayLike, *, shots: int | None, key: StepKey) -> FloatArray:
-        """The outputs `(n_rows, output_dim)` with a given executor and randomness."""
+    async def run(
+        self, executor: Executor, x: ArrayLike, *, shots: int | None, key: StepKey, reduce: str = "auto"
+    ) -> FloatArray:
+        """The outputs `(n_rows, output_dim)` with a given executor and randomness, and `reduce` as in `reduced`."""
         features = self.encode(x)
-        angles = self.circuit.affine.angles(features, self._parameters, len(features))
+        reduction, affine = self.reduced(reduce)
+        angles = affine.angles(features, self._parameters, len(features))
         draws = None if shots is None else key.draws(sample=np.arange(len(features)))
-        batch = CircuitBatch(self.circuit.structure, angles, self.observables, shots, draws)
+        batch = CircuitBatch(reduction.structure, angles, reduction.observables, shots, draws)
         (result,) = await executor.run((batch,))
         return estimates(batch, result).values
+
+    def reduced(self, reduce: str = "auto") -> tuple[Reduction, AffineMap]:
+        """The circuit and the observables that run in place of the model's own, and how the angles come about.
+
+        Args:
+            reduce: "auto": without gates that cannot influence the outputs, and with tails of Clifford gates moved into
+                the observables. "light_cone": the first alone. "none": every gate as it is.
+
+        >>> reduction, affine = QuantumModel(input_dim=2, n_qubits=2, output_dim=1, depth=1).reduced()
+        >>> len(reduction.original.gates), len(reduction.structure.gates), reduction.observables
+        (7, 4, (0.5*Z0 + 0.5*Z0 Z1,))
+        """
+        reduction = reduce_circuit(self.circuit.structure, self.observables, reduce)
+        return reduction, reduced_affine(self.circuit.affine, reduction)
+
+    def circuit_cost(self, reduce: str = "auto") -> CircuitCost:
+        """What one evaluation takes, as the circuit is written and as it runs; `reduce` as in `reduced`.
+
+        >>> cost = QuantumModel(input_dim=4, n_qubits=4, output_dim=1).circuit_cost()
+        >>> cost.before.two_qubit_gates, cost.after.two_qubit_gates
+        (6, 3)
+        """
+        return CircuitCost.of(self.reduced(reduce)[0], self.circuit.affine)
 
     def _own_backend(self) -> Backend:
         if self.backend is None:
@@ -325,9 +365,16 @@ class QuantumModel:
         return observables
 
     def _warn_of_lost_features(self) -> None:
-        lost = np.flatnonzero(~(self.circuit.affine.features.matrix != 0).any(axis=1))
-        if len(lost):
-            warnings.warn(f"feature(s) {lost.tolist()} enter no gate: they cannot influence the output", stacklevel=3)
+        _, affine = self.reduced()
+        inputs = np.linspace(0.1, 1.1, self.input_dim)  # each is changed in a row of its own, by some amount
+        encoded = self._encoding.encode(inputs + np.vstack([np.zeros(self.input_dim), 0.7 * np.eye(self.input_dim)]))
+        seen = (encoded[1:] != encoded[0])[:, affine.features.used].any(axis=1)
+        if not seen.all():
+            warnings.warn(
+                f"input feature(s) {np.flatnonzero(~seen).tolist()} cannot influence the output: no gate that the "
+                "readout sees depends on them; use more layers or another readout",
+                stacklevel=3,
+            )
 
 
 def _registered(name: str, **chosen: object) -> Ansatz:

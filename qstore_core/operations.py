@@ -29,6 +29,16 @@ class CircuitStructure:
     gates: tuple[tuple[str, tuple[int, ...]], ...]
 
     @cached_property
+    def _hash(self) -> int:
+        return hash((self.n_qubits, self.gates))
+
+    def __hash__(self) -> int:  # kept: structures are keys of every cache, and have hundreds of gates
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[CircuitStructure], tuple[object, ...]]:
+        return type(self), (self.n_qubits, self.gates)  # without the hash, which another process makes differently
+
+    @cached_property
     def n_angles(self) -> int:
         """How many of the gates have an angle."""
         return sum(GATES[name].has_angle for name, _ in self.gates)
@@ -43,6 +53,16 @@ class CircuitStructure:
     def two_qubit_gates(self) -> int:
         """How many gates act on two qubits or more."""
         return sum(len(qubits) > 1 for _, qubits in self.gates)
+
+    @cached_property
+    def depth(self) -> int:
+        """The number of layers when each gate starts as soon as its qubits are free."""
+        level = [0] * self.n_qubits
+        for _, qubits in self.gates:
+            reached = 1 + max(level[qubit] for qubit in qubits)
+            for qubit in qubits:
+                level[qubit] = reached
+        return max(level)
 
 
 @dataclass(frozen=True, slots=True)

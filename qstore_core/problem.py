@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -205,3 +205,14 @@ def require_positive(name: str, value: float) -> float:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < float("inf"):
         raise ConfigurationError(f"{name} is a number above 0, not {value!r}")
     return float(value)
+
+
+def require_whole(name: str, value: int) -> int:
+    """`value`, if it is a whole number of at least 1.
+
+    >>> require_whole("directions", 2)
+    2
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"{name} is a whole number of at least 1, not {value!r}")
+    return int(value)

@@ -133,6 +133,7 @@ _DECIDING = (
     "gradient_clip_value",
     "spsa_c_initial",
     "gradient_subsample_size",
+    "reduce",
 )
 
 

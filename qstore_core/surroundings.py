@@ -38,6 +38,7 @@ class Surroundings:
             max_concurrent_jobs=config.max_concurrent_circuits,
             max_attempts=config.max_job_attempts,
             late_after=config.batch_timeout,
+            reduce=config.reduce != "none",
         )
         account = Account(config.budget, Cost() if spent is None else spent)
         return Executor(
@@ -61,11 +62,9 @@ async def backend_for(model: QuantumModel, manager: BackendManager | None, confi
 
 def check_backend(model: QuantumModel, backend: Backend, config: TrainingConfig) -> None:
     """Raise `CapabilityError` before anything runs or is written when the backend cannot do what is asked."""
-    structure = model.circuit.structure
-    shots = config.shots_per_circuit
-    probe = CircuitBatch(
-        structure, np.zeros((1, structure.n_angles)), model.observables, shots, np.zeros(1, dtype=np.uint64)
-    )
+    reduction, _ = model.reduced(config.reduce)
+    angles, draws = np.zeros((1, len(reduction.angles))), np.zeros(1, dtype=np.uint64)
+    probe = CircuitBatch(reduction.structure, angles, reduction.observables, config.shots_per_circuit, draws)
     backend.capabilities.check(probe, backend=backend.name)
 
 

@@ -113,9 +113,11 @@ class Recipe:
         targets = make_targets(y, model.output_dim)
         if len(targets) != len(features):
             raise DataError(f"a batch has {len(features)} samples and {len(targets)} labels; they must be as many")
-        return Problem.of(
-            model.circuit,
-            model.observables,
+        reduction, affine = model.reduced(self.config.reduce)
+        return Problem(
+            structure=reduction.structure,
+            affine=affine,
+            observables=reduction.observables,
             features=features,
             targets=targets,
             loss=self.loss,

@@ -59,6 +59,7 @@ DEFAULTS = {
     "budget": None,
     "run_directory": None,
     "warm_start": None,
+    "reduce": "auto",
 }
 POSITIVE = "a number above 0"
 WHOLE = "a whole number of at least 1"
@@ -100,6 +101,7 @@ WRONG: list[tuple[str, list[Any], str]] = [
     ("cache_path", [3], PLACE),
     ("seed", [-1, 1.5, "1"], "a whole number of at least 0 or None"),
     ("budget", [5.0], "a Budget or None"),
+    ("reduce", [None, True, ["auto"]], "a name"),
 ]
 
 
@@ -135,6 +137,7 @@ def test_a_wrong_value_is_refused_with_field_value_and_what_is_permitted(name: s
         ("entanglement", "ring", "circular, full, hardware_aware, linear"),
         ("optimizer", "adamm", "adam, momentum, sgd"),
         ("loss", "hinge", "cross_entropy, mse"),
+        ("reduce", "lightcone", "auto, light_cone, none"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_field_and_the_known_names(name: str, value: str, known: str) -> None:

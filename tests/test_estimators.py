@@ -20,7 +20,7 @@ from qstore_core.errors import CapabilityError, ConfigurationError
 from qstore_core.estimators.adaptive import Adaptive
 from qstore_core.estimators.adjoint import Adjoint
 from qstore_core.estimators.finite_difference import FiniteDifference
-from qstore_core.estimators.parameter_shift import ParameterShift, ShiftTable, shift_rule, trained_angles
+from qstore_core.estimators.parameter_shift import ParameterShift, ShiftTable, shift_rule
 from qstore_core.estimators.spsa import SPSA
 from qstore_core.executor import Executor
 from qstore_core.gates import GATES
@@ -242,9 +242,13 @@ class TestShiftRule:
         a, b, x = Parameter("a"), Parameter("b"), Feature("x")
         circuit = QuantumCircuit(2).rx(0, 0.3).ry(0, a).rz(0, x).crz(0, 1, a + b).ry(1, b)
         problem = problem_of(circuit, ["Z0"], rng, frozen=[1])
-        assert trained_angles(problem).tolist() == [False, True, False, True, False]
-        table = ShiftTable.of(circuit.structure, trained_angles(problem))
+        active = (problem.affine.parameters.matrix[problem.active] != 0).any(axis=0)
+        assert active.tolist() == [False, True, False, True, False]
+        table = ShiftTable.of(circuit.structure, active)
         assert table.angles.tolist() == [1, 1, 3, 3, 3, 3]
+        backend = Counting()
+        drive(ParameterShift(), problem, np.ones(2), backend=backend)
+        assert backend.circuits == problem.n_samples * (1 + len(table.angles))
 
 
 class TestCounts:
@@ -336,8 +340,8 @@ class Fixed(SPSA):
         super().__init__(c=c)
         object.__setattr__(self, "direction", np.array(direction))
 
-    def _directions(self, problem: Problem, key: StepKey) -> Array:
-        return np.tile(self.direction, (problem.n_samples, 1))  # type: ignore[attr-defined]
+    def _directions(self, n_samples: int, count: int, n_active: int, key: StepKey) -> Array:
+        return np.broadcast_to(self.direction, (count, n_samples, n_active))  # type: ignore[attr-defined]
 
 
 def all_directions(n: int) -> list[Array]:
@@ -448,7 +452,7 @@ class TestSPSA:
     @pytest.mark.parametrize("subsample", [0, -3])
     def test_a_subsample_is_at_least_one(self, subsample: int) -> None:
         with pytest.raises(
-            ConfigurationError, match=f"subsample is at least 1, or None for every sample, not {subsample}"
+            ConfigurationError, match=f"subsample is a whole number of at least 1, not {subsample}"
         ):
             SPSA(subsample=subsample)
 
@@ -517,10 +521,10 @@ class TestStatistics:
 
 class TestFiniteDifference:
     def test_the_step_follows_the_shots(self, problem: Problem, theta: Array) -> None:
-        assert drive(FiniteDifference(), problem, theta).metadata == {"difference": 1e-5}
+        assert drive(FiniteDifference(), problem, theta).metadata["difference"] == 1e-5
         sampled = drive(FiniteDifference(), replace(problem, shots=64), theta)
         assert sampled.metadata["difference"] == pytest.approx(0.5)
-        assert drive(FiniteDifference(step=0.1), problem, theta).metadata == {"difference": 0.1}
+        assert drive(FiniteDifference(step=0.1), problem, theta).metadata["difference"] == 0.1
 
     @pytest.mark.parametrize("step", [0.0, -1e-3, float("nan"), "x"], ids=repr)
     def test_the_step_is_a_number_above_zero(self, step: Any) -> None:

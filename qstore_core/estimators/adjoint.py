@@ -46,7 +46,9 @@ class Adjoint:
         answer = GradientResult(
             problem.affine.parameters.matrix @ by_angle * problem.trained,
             loss.value,
+            variance=0.0,
             method="adjoint",
+            metadata={"samples": problem.n_samples},
             loss_gradients=loss.parameter_gradient,
         )
         return answer, state

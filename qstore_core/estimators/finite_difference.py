@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from qstore_core.arrays import FloatArray
+from qstore_core.estimators.differences import fold_differences
 from qstore_core.problem import GradientResult, Problem, Rounds, State, require_positive
 from qstore_core.randomness import StepKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FiniteDifference:
-    """Central differences, `n_samples (1 + 2 n_trained)` circuits.
+    """Central differences, `n_samples (1 + 2 n_active)` circuits, in one batch.
 
     Attributes:
         step: The difference in each parameter, radians; None follows the shots: `shots**(-1/6)`, which balances a bias
@@ -31,27 +32,25 @@ class FiniteDifference:
         return None
 
     def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
-        """One round: the point itself and both sides of every trained parameter, in one batch."""
+        """One round: the point itself and both sides of every active parameter, in one batch."""
         step = self.step or (1e-5 if problem.shots is None else problem.shots ** (-1 / 6))
-        trained = np.flatnonzero(problem.trained)
-        moves = np.zeros((1 + 2 * len(trained), len(parameters)))
-        moves[1 + np.arange(len(trained)), trained] = step
-        moves[1 + len(trained) + np.arange(len(trained)), trained] = -step
+        places = np.flatnonzero(problem.active)
+        count = len(places)
+        moves = np.zeros((1 + 2 * count, len(parameters)))
+        moves[1 + np.arange(count), places] = step
+        moves[1 + count + np.arange(count), places] = -step
         samples = np.arange(problem.n_samples)
-        rows = np.repeat(parameters + moves, len(samples), axis=0)
         draws = key.draws(sample=samples, term=np.arange(len(moves))[:, None]).ravel()
+        rows = np.repeat(parameters + moves, len(samples), axis=0)
         batch = problem.batch(rows, np.tile(samples, len(moves)), draws)
         (result,) = yield (batch,)
-        outputs = problem.outputs(batch, result).values.reshape(len(moves), len(samples), -1)
-        loss = problem.loss_of(outputs[0])
-        above, below = np.split(outputs[1:], 2)
-        gradients = np.zeros(len(parameters))
-        gradients[trained] = np.einsum("so,tso->t", loss.output_gradient, above - below) / (2 * step)
+        folded = fold_differences(problem, moves[1:].T / (2 * step**2), problem.outputs(batch, result))
         answer = GradientResult(
-            gradients,
-            loss.value,
+            folded.gradients,
+            folded.loss.value,
+            variance=float(np.sum(folded.variances)),
             method="finite_difference",
-            metadata={"difference": step},
-            loss_gradients=loss.parameter_gradient,
+            metadata={"difference": step, "samples": problem.n_samples, **folded.moments.to_dict()},
+            loss_gradients=folded.loss.parameter_gradient,
         )
         return answer, state

@@ -8,9 +8,11 @@ from functools import lru_cache
 import numpy as np
 
 from qstore_core.arrays import BoolArray, FloatArray, IntArray
+from qstore_core.batch import CircuitBatch
+from qstore_core.estimators.differences import Folded, fold_differences
 from qstore_core.gates import GATES
 from qstore_core.operations import CircuitStructure
-from qstore_core.problem import GradientResult, Problem, Rounds, State
+from qstore_core.problem import GradientResult, Problem, Rounds, State, require_whole
 from qstore_core.randomness import StepKey
 
 
@@ -61,21 +63,28 @@ class ShiftTable:
         return cls(np.array(angles, dtype=np.int64), np.array(shifts), np.array(weights))
 
 
-def trained_angles(problem: Problem) -> BoolArray:
-    """Which gate angles depend on a trained parameter, `(n_angles,)`."""
-    matrix = problem.affine.parameters.matrix
-    active: BoolArray = (matrix[problem.trained] != 0).any(axis=0)
-    return active
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterShift:
-    """The exact derivative of every expectation value by every trained gate angle, from shifted circuits.
+    """The exact derivative of every expectation value by every active gate angle, from shifted circuits.
 
     A parameter that enters several gates, or with a weight, is several angles whose derivatives are summed; shifting
-    the loss itself instead would be wrong for any loss that is not linear. Circuits: `n_samples (1 + s)`, where s
-    counts 2 for each trained angle and 4 for each trained controlled rotation; the unshifted circuit is shared.
+    the loss itself instead would be wrong for any loss that is not linear. The unshifted circuits, which give the
+    derivative of the loss, are shared. With shots the gradient is unbiased for a mean squared error, and biased by
+    O(1/shots) for losses whose derivative is not linear in the outputs.
+
+    Circuits: `n_samples (1 + s)`, where s counts 2 for each active angle and 4 for each active controlled rotation, in
+    one batch. The reported variance is that over shots, and over the choice of coordinates.
+
+    Attributes:
+        coordinates: Shift only this many random active parameters a step, whose derivatives are weighted up so that
+            the gradient stays unbiased; None: all of them.
     """
+
+    coordinates: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.coordinates is not None:
+            require_whole("coordinates", self.coordinates)
 
     def start(self, problem: Problem, parameters: FloatArray) -> State:
         """Nothing is carried from step to step."""
@@ -83,24 +92,47 @@ class ParameterShift:
 
     def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
         """One round: the unshifted and all shifted circuits of every sample, in one batch."""
-        n_samples = problem.n_samples
-        samples = np.arange(n_samples)
-        base = problem.affine.angles(problem.features, parameters, n_samples)
-        table = ShiftTable.of(problem.structure, trained_angles(problem))
-        n_shifts = len(table.angles)
-        angles = np.repeat(base[None], 1 + n_shifts, axis=0)
-        angles[np.arange(1, 1 + n_shifts), :, table.angles] += table.shifts[:, None]
-        draws = key.draws(sample=samples, term=np.arange(1 + n_shifts)[:, None])
-        batch = problem.angle_batch(angles.reshape(-1, base.shape[1]), draws.ravel())
+        chosen = self._chosen(problem.active, key)
+        matrix = problem.affine.parameters.matrix * chosen[:, None]
+        table = ShiftTable.of(problem.structure, (matrix != 0).any(axis=0))
+        batch = shifted(problem, parameters, table, key)
         (result,) = yield (batch,)
-        outputs = problem.outputs(batch, result).values.reshape(1 + n_shifts, n_samples, -1)
-        loss = problem.loss_of(outputs[0])
-        slopes = np.einsum("so,tso->t", loss.output_gradient, outputs[1:]) * table.weights
-        by_angle = np.bincount(table.angles, slopes, minlength=base.shape[1])
+        weights = matrix[:, table.angles] * table.weights
+        folded = fold_differences(problem, weights, problem.outputs(batch, result))
+        share = chosen.sum() / max(1, problem.active.sum())
         answer = GradientResult(
-            problem.affine.parameters.matrix @ by_angle * problem.trained,
-            loss.value,
+            folded.gradients / max(share, 1e-300),
+            folded.loss.value,
+            variance=_variance(folded, share),
             method="parameter_shift",
-            loss_gradients=loss.parameter_gradient,
+            metadata={"samples": problem.n_samples, "coordinates": int(chosen.sum()), **folded.moments.to_dict()},
+            loss_gradients=folded.loss.parameter_gradient,
         )
         return answer, state
+
+    def _chosen(self, active: BoolArray, key: StepKey) -> BoolArray:
+        places = np.flatnonzero(active)
+        if self.coordinates is None or self.coordinates >= len(places):
+            return active
+        chosen = np.zeros_like(active)
+        chosen[key.generator("coordinates").choice(places, self.coordinates, replace=False)] = True
+        return chosen
+
+
+def shifted(problem: Problem, parameters: FloatArray, table: ShiftTable, key: StepKey) -> CircuitBatch:
+    """The unshifted circuits of every sample, then those of every shift in the order of the table."""
+    n_samples, n_shifts = problem.n_samples, len(table.angles)
+    samples = np.arange(n_samples)
+    base = problem.affine.angles(problem.features, parameters, n_samples)
+    angles = np.repeat(base[None], 1 + n_shifts, axis=0)
+    angles[np.arange(1, 1 + n_shifts), :, table.angles] += table.shifts[:, None]
+    draws = key.draws(sample=samples, term=np.arange(1 + n_shifts)[:, None])
+    return problem.angle_batch(angles.reshape(-1, base.shape[1]), draws.ravel())
+
+
+def _variance(folded: Folded, share: float) -> float:
+    """The total variance, over shots and over which `share` of the coordinates was drawn."""
+    squares, noise = float(np.sum(folded.gradients**2)), float(np.sum(folded.variances))
+    if share >= 1:
+        return noise
+    return max(0.0, squares / share**2 - (squares - noise) / share) if share > 0 else 0.0

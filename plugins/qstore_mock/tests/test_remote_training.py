@@ -161,7 +161,7 @@ class Here:
         return asyncio.run(trainer.train(self.model, ArrayLoader(self.x, self.y, 6), resume=resume))
 
 
-@pytest.mark.parametrize(("method", "circuits"), [("spsa", 12), ("parameter_shift", 6 * (1 + 2 * 8))])
+@pytest.mark.parametrize(("method", "circuits"), [("spsa", 12), ("parameter_shift", 6 * (1 + 2 * 6))])
 def test_a_step_is_one_job_sent_once_and_fetched_once(tmp_path: Path, method: str, circuits: int) -> None:
     with provider() as running:
         run = Here(running, tmp_path / "run", gradient_method=method)
@@ -176,7 +176,7 @@ def test_a_step_is_one_job_sent_once_and_fetched_once(tmp_path: Path, method: st
 
 @pytest.mark.parametrize("method", ["spsa", "parameter_shift", "finite_difference", "adaptive"])
 def test_a_budget_is_never_passed_by_a_cent_and_the_run_goes_on_when_it_is_raised(tmp_path: Path, method: str) -> None:
-    step = {"spsa": 12, "parameter_shift": 102, "finite_difference": 102, "adaptive": 12}[method]
+    step = {"spsa": 12, "parameter_shift": 78, "finite_difference": 78, "adaptive": 12}[method]
     with provider(price_shot="0.0004") as running:
         price = step * 10 * 0.0004
         settings = {"gradient_method": method, "epochs": 40, "learning_rate": 0.05}
