@@ -451,9 +451,7 @@ class TestSPSA:
 
     @pytest.mark.parametrize("subsample", [0, -3])
     def test_a_subsample_is_at_least_one(self, subsample: int) -> None:
-        with pytest.raises(
-            ConfigurationError, match=f"subsample is a whole number of at least 1, not {subsample}"
-        ):
+        with pytest.raises(ConfigurationError, match=f"subsample is a whole number of at least 1, not {subsample}"):
             SPSA(subsample=subsample)
 
 
