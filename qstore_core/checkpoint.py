@@ -41,6 +41,7 @@ class Checkpoint:
         batches_done: Batches done of the epoch that was begun.
         spent: What the run has cost so far.
         scaler: The arrays of the model's feature scaler, or nothing.
+        average: The average of the iterates, where one is kept; see `qstore_core.averaging`.
     """
 
     model: str
@@ -56,6 +57,19 @@ class Checkpoint:
     batches_done: int
     spent: Cost
     scaler: Mapping[str, FloatArray] = field(default_factory=dict)
+    average: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def averaged_parameters(self) -> FloatArray:
+        """What the model holds: the average of the iterates where one is kept, else the last iterate."""
+        averaged: FloatArray = self.average.get("parameters", self.parameters)
+        return averaged
+
+    @property
+    def averaged_loss_parameters(self) -> FloatArray:
+        """The same of the loss's own parameters."""
+        averaged: FloatArray = self.average.get("loss_parameters", self.loss_parameters)
+        return averaged
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

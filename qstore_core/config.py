@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,11 @@ from qstore_core.cost import Budget
 from qstore_core.errors import ConfigurationError, UnknownNameError
 from qstore_core.lightcone import MODES
 from qstore_core.losses import LOSSES, LossLike
-from qstore_core.optimizers import OPTIMIZERS
+from qstore_core.optimizers import OPTIMIZERS, RATED, make_optimizer
+from qstore_core.rules import RULES
 
+SPSA_STEP = 0.1
+"""The default of `spsa_c_initial`, radians."""
 _SECRETS = ("quantum_api_key", "pinecone_api_key")
 
 
@@ -30,12 +31,16 @@ class TrainingConfig:
 
     Attributes:
         learning_rate: The optimiser's step size.
+        learning_rate_decay: The step size at step k, from 0, is `learning_rate / (1 + learning_rate_decay * k)`.
         batch_size: Samples in a mini-batch where the trainer makes the batches (`fit`).
         epochs: Passes over the data.
         n_qubits: The width of models made by `QuantumModel.from_config`.
         circuit_depth: Their number of layers.
         entanglement: Their entangler: "linear", "circular", "full" or "hardware_aware".
-        optimizer: "adam", "momentum" or "sgd".
+        optimizer: "adam", "momentum", "sgd", or "spall": SPSA with Spall's own gain sequence.
+        optimizer_options: Options of the optimiser itself, by name, such as `{"amsgrad": True}` for "adam".
+        parameter_averaging: The weight, from 0 to below 1, of the past in an exponential average of the parameters. The
+            model holds that average, which validation uses, and training goes on from the parameters themselves.
         gradient_method: "adaptive" (the cheapest right one), or any installed estimator: "spsa", "parameter_shift",
             "adjoint", "finite_difference". "spsa_parallel" is "spsa"; "spsa_subsampled" is "spsa" on
             `gradient_subsample_size` random samples of each mini-batch.
@@ -55,8 +60,10 @@ class TrainingConfig:
         cache_size: How many compiled structures are kept, and five times as many results.
         batch_timeout: Seconds of silence before a remote job is reported as late; it is never abandoned.
         max_job_attempts: How often a remote job is sent, when it fails at the provider, before the run ends.
-        spsa_c_initial: SPSA's step, radians.
-        spsa_a_initial: Spall's gain `a`, for optimizer="spall".
+        spsa_c_initial: SPSA's step, radians. At its default, 0.1, only optimizer="spall" takes it as it is; else the
+            step follows the number P of active parameters, `min(0.3, 1 / sqrt(P))`. `gradient_options={"c": 0.1}` sets
+            it to the default.
+        spsa_a_initial: For optimizer="spall": how far the first step moves each parameter on average, radians.
         gradient_subsample_size: Samples a step for "spsa_subsampled".
         enable_performance_tracking: Whether `performance_log_dir` gets a summary; counting is always on.
         performance_log_dir: A directory for `performance.json`.
@@ -83,12 +90,15 @@ class TrainingConfig:
     """
 
     learning_rate: float = 0.01
+    learning_rate_decay: float = 0.0
     batch_size: int = 32
     epochs: int = 100
     n_qubits: int = 10
     circuit_depth: int = 4
     entanglement: str = "linear"
     optimizer: str = "adam"
+    optimizer_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    parameter_averaging: float = 0.0
     gradient_method: str = "adaptive"
     gradient_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     momentum: float = 0.9
@@ -106,7 +116,7 @@ class TrainingConfig:
     cache_size: int = 1000
     batch_timeout: float = 60.0
     max_job_attempts: int = 3
-    spsa_c_initial: float = 0.1
+    spsa_c_initial: float = SPSA_STEP
     spsa_a_initial: float = 0.01
     gradient_subsample_size: int = 5
     enable_performance_tracking: bool = True
@@ -128,7 +138,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            rule = _RULES.get(entry.name)
+            rule = RULES.get(entry.name)
             value = getattr(self, entry.name)
             if rule is not None and not rule.holds(value):
                 raise ConfigurationError(f"TrainingConfig({entry.name}={value!r}): must be {rule.words}")
@@ -137,6 +147,7 @@ class TrainingConfig:
         if isinstance(self.loss, str):
             self._check_name("loss", LOSSES, advice="Or give a function (outputs, targets) -> float")
         self._refuse_what_is_not_there()
+        self._check_optimizer()
         places = {Path(place) for place in (self.run_directory, self.checkpoint_directory) if place is not None}
         if self.cache == "sqlite" and self.cache_path is None:
             raise ConfigurationError("TrainingConfig(cache='sqlite') needs cache_path: the file to keep results in")
@@ -176,6 +187,24 @@ class TrainingConfig:
         if value not in known:
             raise UnknownNameError.of(f"TrainingConfig {name}", value, known, advice=advice)
 
+    def _check_optimizer(self) -> None:
+        """Refuse what the optimiser does not take, and would otherwise silently leave out."""
+        name = self.optimizer
+        try:
+            make_optimizer(name, options=self.optimizer_options)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"TrainingConfig(optimizer_options=...): {error}") from None
+        if name not in RATED and self.learning_rate_decay:
+            raise ConfigurationError(
+                f"TrainingConfig(learning_rate_decay={self.learning_rate_decay!r}): optimizer={name!r} does not go by "
+                f"the learning rate; leave it 0, or use {_listed(RATED)}"
+            )
+        if name == "spall" and not (self.gradient_method == "adaptive" or self.gradient_method.startswith("spsa")):
+            raise ConfigurationError(
+                f"TrainingConfig(gradient_method={self.gradient_method!r}): optimizer='spall' has the gains of SPSA; "
+                f"use gradient_method='spsa', or optimizer={_listed(RATED)}"
+            )
+
     def _refuse_what_is_not_there(self) -> None:
         for name in ("warm_start", "pinecone_api_key"):
             if getattr(self, name) is not None:
@@ -189,99 +218,23 @@ class TrainingConfig:
 
 _LATER: dict[tuple[str, str | None], str] = {
     ("optimizer", "rotosolve"): "not built yet; use 'adam', 'momentum' or 'sgd'",
-    ("optimizer", "spall"): "not built yet; use 'adam', 'momentum' or 'sgd'",
     ("gradient_method", "schedule"): "not built yet; use 'adaptive', or one method",
     ("warm_start", None): "not built yet; leave it None, or assign model.parameters before training",
     ("pinecone_api_key", None): "no store plugin is installed, so there is nowhere to send it; leave it None",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    words: str
-    holds: Callable[[Any], bool]
-
-
-def _number(words: str, holds: Callable[[float], bool]) -> _Rule:
-    return _Rule(words, lambda value: _is_number(value) and holds(value))
-
-
-def _whole(least: int, *, optional: bool = False) -> _Rule:
-    words = f"a whole number of at least {least}{' or None' if optional else ''}"
-    return _Rule(words, lambda v: (optional and v is None) or (_is_whole(v) and v >= least))
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return False
-    return True
+def _listed(names: Sequence[str]) -> str:
+    """The names in quotes, as a choice."""
+    *most, last = map(repr, names)
+    return f"{', '.join(most)} or {last}"
 
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return dict(value)
+        return json.loads(json.dumps(dict(value)))  # tuples as lists, as a checkpoint gives them back
     if isinstance(value, Budget):
         return asdict(value)
     return value.item() if isinstance(value, np.generic) else value
-
-
-_POSITIVE = _number("a number above 0", lambda value: value > 0)
-_FLAG = _Rule("True or False", lambda value: isinstance(value, bool))
-_NAME = _Rule("a name", lambda value: isinstance(value, str))
-_PLACE = _Rule("a path or None", lambda value: value is None or isinstance(value, str | Path))
-_RULES: dict[str, _Rule] = {
-    "learning_rate": _POSITIVE,
-    "batch_size": _whole(1),
-    "epochs": _whole(0),
-    "n_qubits": _whole(1),
-    "circuit_depth": _whole(1),
-    "entanglement": _NAME,
-    "optimizer": _NAME,
-    "reduce": _NAME,
-    "gradient_method": _NAME,
-    "gradient_options": _Rule(
-        "a dict of JSON values by option name", lambda v: isinstance(v, Mapping) and _is_json(dict(v))
-    ),
-    "momentum": _number("a number from 0 to below 1", lambda value: 0 <= value < 1),
-    "weight_decay": _number("a number of at least 0", lambda value: value >= 0),
-    "shots_per_circuit": _Rule(
-        "a whole number of at least 1, or None for exact expectation values", _whole(1, optional=True).holds
-    ),
-    "max_concurrent_circuits": _whole(1),
-    "use_gradient_clipping": _FLAG,
-    "gradient_clip_value": _POSITIVE,
-    "checkpoint_interval": _whole(1),
-    "checkpoint_directory": _PLACE,
-    "log_interval": _whole(1),
-    "enable_circuit_cache": _FLAG,
-    "enable_batch_execution": _FLAG,
-    "hardware_efficient_ansatz": _FLAG,
-    "cache_size": _whole(1),
-    "batch_timeout": _POSITIVE,
-    "max_job_attempts": _whole(1),
-    "spsa_c_initial": _POSITIVE,
-    "spsa_a_initial": _POSITIVE,
-    "gradient_subsample_size": _whole(1),
-    "enable_performance_tracking": _FLAG,
-    "performance_log_dir": _PLACE,
-    "quantum_sdk": _NAME,
-    "quantum_target": _NAME,
-    "run_directory": _PLACE,
-    "cache": _NAME,
-    "cache_path": _PLACE,
-    "seed": _whole(0, optional=True),
-    "budget": _Rule("a Budget or None", lambda value: value is None or isinstance(value, Budget)),
-    "loss": _Rule("a name, a function or None", lambda v: v is None or isinstance(v, str) or callable(v)),
-}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +11,12 @@ import numpy as np
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
 from qstore_core.cost import Cost
 from qstore_core.executor import Executor
-from qstore_core.problem import Request
+from qstore_core.problem import Problem, Request, Rounds, State, require_whole
 from qstore_core.randomness import StepKey
 from qstore_core.training import Recipe
+
+_MOST_STEPS = 5000
+"""How many steps are gone through one by one; later epochs are taken to cost what the last of these does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class RunEstimate:
     """What a run will take if no job has to be sent again.
 
     Attributes:
-        step: One full step of training.
+        step: One full step of training; where they differ, the middle one by price.
         n_steps: Steps of the run; the last batch of an epoch may be smaller than the others.
         validation: One pass over the validation data.
         total: The whole run. `usd_low` and `usd_high` are the two readings of the provider's price list.
@@ -37,37 +42,52 @@ class RunEstimate:
 def estimate_run(
     recipe: Recipe, executor: Executor, *, n_samples: int, n_validation: int, batch_size: int, epochs: int
 ) -> RunEstimate:
-    """Ask the estimator for the circuits of a step, answer with zeros, and price what it asked for."""
+    """Ask the estimator for the circuits of every step, answer with zeros, and price what it asked for."""
+    sizes = _sizes(require_whole("n_samples", n_samples), batch_size)
+    passes = max(1, min(epochs, _MOST_STEPS // len(sizes)))
+    costs = list(_step_costs(recipe, executor, sizes * passes))
+    last = sum(costs[-len(sizes) :], Cost())
+    training = sum(costs, Cost()) + _times(last, epochs - passes)
+    full = [cost for cost, size in zip(costs, sizes * passes, strict=True) if size == sizes[0]]
+    full.sort(key=lambda cost: (cost.usd_high, cost.circuits))
+    batches = Counter(_sizes(n_validation, batch_size)).items()
+    validation = sum((_times(_forward_cost(recipe, executor, size), count) for size, count in batches), Cost())
+    return RunEstimate(full[len(full) // 2], epochs * len(sizes), validation, training + _times(validation, epochs))
+
+
+def _sizes(n_samples: int, batch_size: int) -> list[int]:
+    """The sizes of the batches of one pass over the data."""
     full, rest = divmod(n_samples, batch_size)
-    step = _step_cost(recipe, executor, min(batch_size, n_samples))
-    epoch = _times(step, full)
-    if rest:
-        epoch += _step_cost(recipe, executor, rest)
-    validation = Cost()
-    if n_validation:
-        full_batches, rest_samples = divmod(n_validation, batch_size)
-        validation = _times(_forward_cost(recipe, executor, batch_size), full_batches)
-        if rest_samples:
-            validation += _forward_cost(recipe, executor, rest_samples)
-    n_steps = epochs * (full + bool(rest))
-    return RunEstimate(step, n_steps, validation, _times(epoch + validation, epochs))
+    return [batch_size] * full + [rest] * bool(rest)
 
 
-def _step_cost(recipe: Recipe, executor: Executor, n_samples: int) -> Cost:
-    model = recipe.model
-    features = np.zeros((n_samples, model.input_dim))
-    targets = np.zeros((n_samples, model.output_dim))
-    problem = recipe.problem(features, targets, recipe.loss.initial_parameters, executor.backend.capabilities)
-    state = recipe.estimator.start(problem, model.parameters)
-    rounds = recipe.estimator.gradient(problem, model.parameters, state, StepKey(0, "estimate"))
+def _step_costs(recipe: Recipe, executor: Executor, sizes: Sequence[int]) -> Iterator[Cost]:
+    """What steps on batches of these sizes take, one after the other."""
+    parameters = recipe.model.parameters
+    problems = {size: _problem(recipe, executor, size) for size in set(sizes)}
+    state = recipe.estimator.start(problems[sizes[0]], parameters)
+    for step, size in enumerate(sizes):
+        rounds = recipe.estimator.gradient(problems[size], parameters, state, StepKey(0, "estimate", step))
+        cost, state = _priced(rounds, executor)
+        yield cost
+
+
+def _problem(recipe: Recipe, executor: Executor, n_samples: int) -> Problem:
+    features = np.zeros((n_samples, recipe.model.input_dim))
+    targets = np.zeros((n_samples, recipe.model.output_dim))
+    return recipe.problem(features, targets, recipe.loss.initial_parameters, executor.backend.capabilities)
+
+
+def _priced(rounds: Rounds, executor: Executor) -> tuple[Cost, State]:
+    """The price of a step, and the estimator's next state."""
     total = Cost()
     try:
         requests = next(rounds)
         while True:
             total += executor.price(requests)
             requests = rounds.send(tuple(_zeros(request) for request in requests))
-    except StopIteration:
-        return total
+    except StopIteration as finished:
+        return total, finished.value[1]
 
 
 def _forward_cost(recipe: Recipe, executor: Executor, n_samples: int) -> Cost:

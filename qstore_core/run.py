@@ -48,11 +48,13 @@ class Run:
     def accept(self, state: Checkpoint) -> None:
         """Make `state` the present one."""
         self.state = state
-        self.recipe.model.parameters = state.parameters
+        self.recipe.model.parameters = state.averaged_parameters
 
     def adopt_parameters(self) -> None:
-        """Go on from the model's parameters, which may have been assigned since the last step."""
-        self.state = replace(self.state, parameters=self.recipe.model.parameters)
+        """Go on from the model's parameters if they were assigned since the last step; an average begins anew there."""
+        chosen = self.recipe.model.parameters
+        if not np.array_equal(chosen, self.state.averaged_parameters):
+            self.state = replace(self.state, parameters=chosen, average={})
 
     def save(self) -> None:
         """Write a checkpoint, when there is somewhere to write it."""
@@ -123,15 +125,19 @@ def saved_scaler(config: TrainingConfig, model: QuantumModel) -> FeatureScaler |
 
 _DECIDING = (
     "optimizer",
+    "optimizer_options",
+    "parameter_averaging",
     "gradient_method",
     "gradient_options",
     "learning_rate",
+    "learning_rate_decay",
     "momentum",
     "weight_decay",
     "shots_per_circuit",
     "use_gradient_clipping",
     "gradient_clip_value",
     "spsa_c_initial",
+    "spsa_a_initial",
     "gradient_subsample_size",
     "reduce",
 )

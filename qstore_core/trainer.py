@@ -190,7 +190,7 @@ class QuantumTrainer:
         run = self._run_of(model)
         executor = await self._executor_for(model)
         key = self._key(run, "validate")
-        parameters = None if run is None else run.state.loss_parameters
+        parameters = None if run is None else run.state.averaged_loss_parameters
         return await evaluate(model, executor, loader, self.config, key, parameters)
 
     def outputs(self, model: QuantumModel, x: ArrayLike) -> FloatArray:
@@ -265,7 +265,8 @@ class QuantumTrainer:
         """Everything that a run needs, checked without running or writing anything."""
         around = await self._around(model)
         x, y = await _first_batch(loader)
-        recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y))
+        n_steps = self.config.epochs * len(loader) if isinstance(loader, Sized) else None
+        recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y), n_steps=n_steps)
         recipe.check(x, y, around.backend.capabilities)
         return recipe, around
 
@@ -322,7 +323,7 @@ class QuantumTrainer:
         run = self._run_of(model)
         recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y))
         angles = x if model.scaler is None else model.scaler.transform(x)
-        scale = recipe.loss.initial_parameters if run is None else run.state.loss_parameters
+        scale = recipe.loss.initial_parameters if run is None else run.state.averaged_loss_parameters
         problem = recipe.problem(angles, y, scale, executor.backend.capabilities)
         state = recipe.estimator.start(problem, model.parameters)
         rounds = recipe.estimator.gradient(problem, model.parameters, state, self._key(run, "gradient"))

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from qstore_core.arrays import FloatArray
+from qstore_core.averaging import next_average
 from qstore_core.backend import BackendCapabilities
 from qstore_core.checkpoint import Checkpoint
-from qstore_core.config import TrainingConfig
+from qstore_core.config import SPSA_STEP, TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader, Batch
 from qstore_core.errors import DataError
@@ -20,10 +21,11 @@ from qstore_core.estimators.spsa import SPSA
 from qstore_core.executor import Executor
 from qstore_core.losses import LOSSES, Loss, MeanSquaredError, make_loss, make_targets
 from qstore_core.model import QuantumModel
-from qstore_core.optimizers import Optimizer, OptimizerState, clip_by_norm, make_optimizer
+from qstore_core.optimizers import RATED, Optimizer, OptimizerState, clip_by_norm, make_optimizer
 from qstore_core.problem import GradientEstimator, GradientResult, Problem, Rounds
 from qstore_core.randomness import StepKey
 from qstore_core.registry import default_registry
+from qstore_core.spall import CALIBRATION_DIRECTIONS, DIFFERENCE_DECAY
 
 Loader: TypeAlias = Iterable[Batch] | AsyncIterable[Batch]
 """What gives the mini-batches: any re-iterable of `(x, y)`, sync or async."""
@@ -90,6 +92,7 @@ class Recipe:
         """Raise what the first step would raise about this batch and the backend, without running anything."""
         problem = self.problem(x, y, self.loss.initial_parameters, capabilities)
         self.estimator.start(problem, self.model.parameters)
+        self.optimizer.init(self.model.parameters)
         if isinstance(self.loss, MeanSquaredError) and self.regression:
             self._check_reach(problem.targets)
 
@@ -169,6 +172,7 @@ class Recipe:
             optimizer=optimizer,
             loss_parameters=loss_parameters,
             loss_optimizer=loss_optimizer,
+            average=next_average(state.average, self.config.parameter_averaging, parameters, loss_parameters),
             estimator=memory,
             step=state.step + 1,
             batches_done=state.batches_done + 1,
@@ -188,13 +192,43 @@ def _label(state: Checkpoint) -> str:
     return f"train step {state.step + 1}"
 
 
-def make_recipe(model: QuantumModel, config: TrainingConfig, *, labels_are_classes: bool) -> Recipe:
-    """The recipe that a configuration asks for, for labels that are class numbers or target values."""
+def make_recipe(
+    model: QuantumModel, config: TrainingConfig, *, labels_are_classes: bool, n_steps: int | None = None
+) -> Recipe:
+    """The recipe that a configuration asks for.
+
+    Args:
+        model: What is trained.
+        config: The settings.
+        labels_are_classes: Whether labels are class numbers, or target values.
+        n_steps: The steps of the whole run, where they are known.
+    """
     loss = make_loss(config.loss, labels_are_classes=labels_are_classes)
-    rates = {"learning_rate": config.learning_rate, "momentum": config.momentum}
-    optimizer = make_optimizer(config.optimizer, weight_decay=config.weight_decay, **rates)
-    loss_optimizer = make_optimizer(config.optimizer, weight_decay=0.0, **rates)  # a scale is not pulled towards 0
-    return Recipe(model, config, loss, not labels_are_classes, make_estimator(config), optimizer, loss_optimizer)
+    optimizers = _optimizer(config, n_steps), _loss_optimizer(config)
+    return Recipe(model, config, loss, not labels_are_classes, make_estimator(config), *optimizers)
+
+
+def _optimizer(config: TrainingConfig, n_steps: int | None) -> Optimizer:
+    return make_optimizer(
+        config.optimizer,
+        learning_rate=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        learning_rate_decay=config.learning_rate_decay,
+        first_move=config.spsa_a_initial,
+        n_steps=n_steps,
+        options=config.optimizer_options,
+    )
+
+
+def _loss_optimizer(config: TrainingConfig) -> Optimizer:
+    """The rule of the loss's own parameters, whose gradient is classical: the same if it goes by gradients, else Adam.
+
+    A scale is not pulled towards 0.
+    """
+    if config.optimizer not in RATED:
+        return make_optimizer("adam", learning_rate=config.learning_rate)
+    return _optimizer(replace(config, weight_decay=0.0), None)
 
 
 def make_estimator(config: TrainingConfig) -> GradientEstimator:
@@ -203,14 +237,19 @@ def make_estimator(config: TrainingConfig) -> GradientEstimator:
     >>> make_estimator(TrainingConfig(gradient_method="spsa_subsampled", gradient_subsample_size=3)).subsample
     3
     """
-    c = config.spsa_c_initial
+    c = None if config.spsa_c_initial == SPSA_STEP else config.spsa_c_initial
+    spsa: dict[str, Any] = {"c": c}
+    method = config.gradient_method
+    if config.optimizer == "spall":
+        method = "spsa" if method == "adaptive" else method
+        spsa = {"c": config.spsa_c_initial, "decay": DIFFERENCE_DECAY, "first_directions": CALIBRATION_DIRECTIONS}
     translated: dict[str, tuple[str, dict[str, Any]]] = {
-        "spsa": ("spsa", {"c": c}),
-        "spsa_parallel": ("spsa", {"c": c}),
-        "spsa_subsampled": ("spsa", {"c": c, "subsample": config.gradient_subsample_size}),
+        "spsa": ("spsa", spsa),
+        "spsa_parallel": ("spsa", spsa),
+        "spsa_subsampled": ("spsa", {**spsa, "subsample": config.gradient_subsample_size}),
         "adaptive": ("adaptive", {"spsa": SPSA(c=c)}),
     }
-    name, options = translated.get(config.gradient_method, (config.gradient_method, {}))
+    name, options = translated.get(method, (method, {}))
     options = {**options, **config.gradient_options}
     estimator: GradientEstimator = default_registry().create("gradient_estimator", name, **options)
     return estimator

@@ -138,7 +138,8 @@ class TestRuns:
             *(*CLASSES, "--qubits", "3", "--depth", "2", "--epochs", "1", "--batch-size", "8", "--encoding", "zz"),
             *("--reuploading", "--entanglement", "circular", "--optimizer", "momentum", "--learning-rate", "0.02"),
             *("--gradient-method", "parameter_shift", "--loss", "mse", "--seed", "9", "--run-directory", "run"),
-            *("--option", "readout_error=0.01", "--shots", "10"),
+            *("--option", "readout_error=0.01", "--shots", "10", "--gradient-option", "coordinates=2"),
+            *("--learning-rate-decay", "0.1", "--parameter-averaging", "0.5"),
         )
         config = config_of(here / "run")
         wanted = {
@@ -149,7 +150,10 @@ class TestRuns:
             "entanglement": "circular",
             "optimizer": "momentum",
             "learning_rate": 0.02,
+            "learning_rate_decay": 0.1,
+            "parameter_averaging": 0.5,
             "gradient_method": "parameter_shift",
+            "gradient_options": {"coordinates": 2},
             "loss": "mse",
             "seed": 9,
             "shots_per_circuit": 10,
@@ -158,6 +162,12 @@ class TestRuns:
         assert {name: config[name] for name in wanted} == wanted
         assert config["backend"].startswith("mock(")
         assert "0.01" in config["backend"]
+
+    def test_options_of_the_optimizer_are_read_as_what_they_are(self, here: Path) -> None:
+        options = ("--optimizer-option", "amsgrad=true", "--optimizer-option", "beta1=0.8")
+        trained(*CLASSES, *FAST, *options, "--epochs", "1", "--run-directory", "run")
+        assert config_of(here / "run")["optimizer_options"] == {"amsgrad": True, "beta1": 0.8}
+        assert qstore("resume", "run", "--epochs", "2").exit_code == 0
 
     def test_a_seed_repeats_the_run_to_the_last_bit(self, here: Path) -> None:
         for name, seed in (("one", "3"), ("same", "3"), ("other", "4")):
@@ -238,7 +248,13 @@ class TestMistakes:
             ),
             ((*CLASSES, "--shots", "0"), "'0' is neither 'exact' nor a whole number of at least 1"),
             ((*CLASSES, "--shots", "many"), "'many' is neither 'exact' nor a whole number of at least 1"),
-            ((*CLASSES, "--optimizer", "lion"), "'lion' is not one of 'adam', 'momentum', 'sgd'"),
+            ((*CLASSES, "--optimizer", "lion"), "'lion' is not one of 'adam', 'momentum', 'sgd', 'spall'"),
+            ((*CLASSES, "--optimizer-option", "beta=1"), "optimizer 'adam' has no option 'beta'; it accepts: amsgrad"),
+            ((*CLASSES, "--parameter-averaging", "1"), "(parameter_averaging=1.0): must be a number from 0 to below 1"),
+            (
+                (*CLASSES, "--gradient-option", "directions=2"),
+                "gradient estimator 'adaptive' got an unexpected keyword argument 'directions'; it accepts",
+            ),
             ((*CLASSES, "--learning-rate", "0"), "TrainingConfig(learning_rate=0.0): must be a number above 0"),
             ((*CLASSES, "--batch-size", "0"), "TrainingConfig(batch_size=0): must be a whole number of at least 1"),
             ((*CLASSES, "--epochs", "-1"), "TrainingConfig(epochs=-1): must be a whole number of at least 0"),

@@ -18,12 +18,15 @@ from qstore_core.errors import ConfigurationError, UnknownNameError
 
 DEFAULTS = {
     "learning_rate": 0.01,
+    "learning_rate_decay": 0.0,
     "batch_size": 32,
     "epochs": 100,
     "n_qubits": 10,
     "circuit_depth": 4,
     "entanglement": "linear",
     "optimizer": "adam",
+    "optimizer_options": {},
+    "parameter_averaging": 0.0,
     "gradient_method": "adaptive",
     "gradient_options": {},
     "momentum": 0.9,
@@ -67,6 +70,9 @@ FLAG = "True or False"
 PLACE = "a path or None"
 WRONG: list[tuple[str, list[Any], str]] = [
     ("learning_rate", [0, -0.1, float("nan"), float("inf"), "0.1", True, None], POSITIVE),
+    ("learning_rate_decay", [-0.1, None, float("inf")], "a number of at least 0"),
+    ("optimizer_options", [None, ["amsgrad"], {"beta1": {0.9}}], "a dict of JSON values by option name"),
+    ("parameter_averaging", [1.0, -0.1, None, True], "a number from 0 to below 1"),
     ("batch_size", [0, -1, 2.0, "8", True, None], WHOLE),
     ("epochs", [-1, 1.5, None], "a whole number of at least 0"),
     ("n_qubits", [0, 2.5], WHOLE),
@@ -135,7 +141,7 @@ def test_a_wrong_value_is_refused_with_field_value_and_what_is_permitted(name: s
     ("name", "value", "known"),
     [
         ("entanglement", "ring", "circular, full, hardware_aware, linear"),
-        ("optimizer", "adamm", "adam, momentum, sgd"),
+        ("optimizer", "adamm", "adam, momentum, sgd, spall"),
         ("loss", "hinge", "cross_entropy, mse"),
         ("reduce", "lightcone", "auto, light_cone, none"),
     ],
@@ -154,7 +160,6 @@ def test_an_unknown_loss_says_that_a_function_would_do() -> None:
     ("name", "value", "message"),
     [
         ("optimizer", "rotosolve", "(optimizer='rotosolve'): not built yet; use 'adam', 'momentum' or 'sgd'"),
-        ("optimizer", "spall", "(optimizer='spall'): not built yet; use 'adam', 'momentum' or 'sgd'"),
         ("gradient_method", "schedule", "(gradient_method='schedule'): not built yet; use 'adaptive', or one method"),
         ("warm_start", "earlier", "(warm_start=...): not built yet; leave it None, or assign model.parameters"),
         ("pinecone_api_key", "hush", "(pinecone_api_key=...): no store plugin is installed"),
@@ -188,6 +193,39 @@ def test_the_edges_of_what_is_permitted(values: dict[str, Any]) -> None:
     assert {name: getattr(config, name) for name in values} == values
 
 
+class TestOptimizers:
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            (
+                {"optimizer_options": {"amsgard": 1}},
+                "(optimizer_options=...): optimizer 'adam' has no option 'amsgard'",
+            ),
+            (
+                {"optimizer_options": {"beta1": 2}},
+                "(optimizer_options=...): beta1 is a number from 0 to below 1, not 2",
+            ),
+            (
+                {"optimizer": "spall", "learning_rate_decay": 0.1},
+                "(learning_rate_decay=0.1): optimizer='spall' does not go by the learning rate; leave it 0, or use "
+                "'adam', 'momentum' or 'sgd'",
+            ),
+            (
+                {"optimizer": "spall", "gradient_method": "parameter_shift"},
+                "(gradient_method='parameter_shift'): optimizer='spall' has the gains of SPSA; use "
+                "gradient_method='spsa', or optimizer='adam', 'momentum' or 'sgd'",
+            ),
+        ],
+    )
+    def test_what_an_optimizer_would_leave_out_is_refused(self, values: dict[str, Any], message: str) -> None:
+        with pytest.raises(ConfigurationError, match=re.escape("TrainingConfig" + message)):
+            TrainingConfig(**values)
+
+    @pytest.mark.parametrize("method", ["adaptive", "spsa", "spsa_parallel", "spsa_subsampled"])
+    def test_spall_goes_with_every_kind_of_spsa(self, method: str) -> None:
+        assert TrainingConfig(optimizer="spall", gradient_method=method).gradient_method == method
+
+
 class TestSecrets:
     def test_a_key_is_not_shown(self) -> None:
         config = TrainingConfig(quantum_api_key="hush-hush")
@@ -212,6 +250,10 @@ class TestToDict:
         assert document["run_directory"] == str(Path("runs") / "a")
         assert (document["epochs"], document["learning_rate"]) == (3, 0.5)
         assert document["budget"] == {"usd": 5.0, "circuits": 100, "shots": None, "jobs": None, "seconds": None}
+
+    def test_options_are_as_a_checkpoint_gives_them_back(self) -> None:
+        config = TrainingConfig(gradient_options={"steps": ((0, "spsa"),)})
+        assert config.to_dict()["gradient_options"] == {"steps": [[0, "spsa"]]}
 
     def test_a_function_is_named(self) -> None:
         assert TrainingConfig(loss=max).to_dict()["loss"] == "function max"

@@ -109,13 +109,17 @@ class TrainingJob:
         wanted = self.arguments
         return TrainingConfig(
             learning_rate=wanted["learning_rate"],
+            learning_rate_decay=wanted["learning_rate_decay"],
             batch_size=wanted["batch_size"],
             epochs=wanted["epochs"],
             n_qubits=wanted["qubits"],
             circuit_depth=wanted["depth"],
             entanglement=wanted["entanglement"],
             optimizer=wanted["optimizer"],
+            optimizer_options=dict(wanted["optimizer_options"]),
+            parameter_averaging=wanted["parameter_averaging"],
             gradient_method=wanted["gradient_method"],
+            gradient_options=dict(wanted["gradient_options"]),
             shots_per_circuit=shots,
             loss=wanted["loss"],
             seed=seed,
@@ -159,7 +163,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise RunDirectoryError(f"cannot read {path}: {error}") from error
     if stored["data"] is not None:
         stored["data"] = Path(stored["data"])
-    for name in ("options", "budget"):
+    for name in ("options", "budget", "optimizer_options", "gradient_options"):
         stored[name] = tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in stored[name])
     return stored
 

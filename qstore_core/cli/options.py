@@ -76,8 +76,31 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--gradient-method", default="adaptive", show_default=True, help="Or spsa, parameter_shift, adjoint, ..."
     ),
-    click.option("--optimizer", type=click.Choice(OPTIMIZERS), default="adam", show_default=True),
+    click.option(
+        "--gradient-option",
+        "gradient_options",
+        type=OptionType(),
+        multiple=True,
+        help="For the gradient method, e.g. directions=4 for spsa.",
+    ),
+    click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="adam", show_default=True),
+    click.option(
+        "--optimizer-option",
+        "optimizer_options",
+        type=OptionType(),
+        multiple=True,
+        help="For the optimizer, e.g. amsgrad=true for adam.",
+    ),
     click.option("--learning-rate", "--lr", default=0.05, show_default=True),
+    click.option(
+        "--learning-rate-decay", default=0.0, show_default=True, help="Step k has the rate LR / (1 + DECAY * k)."
+    ),
+    click.option(
+        "--parameter-averaging",
+        default=0.0,
+        show_default=True,
+        help="The weight of the past in an average of the parameters, e.g. 0.9.",
+    ),
     click.option("--epochs", default=20, show_default=True),
     click.option("--batch-size", default=32, show_default=True),
     click.option("--loss", type=click.Choice(["cross_entropy", "mse"]), help="Default: by the labels."),

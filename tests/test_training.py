@@ -1,0 +1,133 @@
+"""Every way to make steps goes on after an interruption as if there had been none, and not with other settings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qstore_core.backend import LocalBackend
+from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.checkpoint import Checkpoint, load_checkpoint
+from qstore_core.config import TrainingConfig
+from qstore_core.data import ArrayLoader
+from qstore_core.errors import CheckpointError
+from qstore_core.model import QuantumModel
+from qstore_core.registry import get_backend
+from qstore_core.trainer import QuantumTrainer
+
+X = np.random.default_rng(1).normal(size=(12, 2))
+Y = (X[:, 0] + 0.3 * X[:, 1] > 0).astype(np.int64)
+WAYS: dict[str, dict[str, Any]] = {
+    "amsgrad": {"optimizer_options": {"amsgrad": True}},
+    "decaying adam": {"learning_rate_decay": 0.3},
+    "decaying momentum": {"optimizer": "momentum", "learning_rate_decay": 0.3},
+    "decaying sgd": {"optimizer": "sgd", "learning_rate_decay": 0.3},
+    "averaged": {"parameter_averaging": 0.7},
+    "averaged and decaying": {"parameter_averaging": 0.7, "learning_rate_decay": 0.3},
+    "spall": {"optimizer": "spall"},
+    "averaged spall": {"optimizer": "spall", "parameter_averaging": 0.7, "weight_decay": 0.1},
+}
+
+
+class Stopping(LocalBackend):
+    """The simulator, which is interrupted at its n-th job, once."""
+
+    def __init__(self, stop_at: int = 0) -> None:
+        inner = get_backend("mock")
+        assert isinstance(inner, LocalBackend)
+        self.inner, self.stop_at, self.jobs = inner, stop_at, 0
+        self.capabilities, self.fingerprint = inner.capabilities, inner.fingerprint
+
+    def compile(self, *arguments: Any) -> Any:
+        return self.inner.compile(*arguments)
+
+    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
+        self.jobs += 1
+        if self.jobs == self.stop_at:
+            raise KeyboardInterrupt
+        return await self.inner.execute(batch, compiled)
+
+
+def run(place: Path, way: dict[str, Any], *, stop_at: int = 0, **more: Any) -> QuantumModel:
+    defaults = {"epochs": 3, "learning_rate": 0.1, "shots_per_circuit": 20, "seed": 5, "run_directory": place}
+    model = QuantumModel(2, 2, 2, Stopping(stop_at), depth=1)
+    trainer = QuantumTrainer(TrainingConfig(**(defaults | way)), progress=False)
+    asyncio.run(trainer.train(model, ArrayLoader(X, Y, 5), **more))
+    return model
+
+
+def state_of(directory: Path) -> dict[str, Any]:
+    """A checkpoint as values that `==` compares to the last bit, without what it cost."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value.dtype.str, value.shape, value.tobytes()
+        return {key: plain(entry) for key, entry in value.items()} if isinstance(value, dict) else value
+
+    checkpoint = load_checkpoint(directory / "checkpoint.npz")
+    return {each.name: plain(getattr(checkpoint, each.name)) for each in fields(Checkpoint) if each.name != "spent"}
+
+
+def steps(directory: Path) -> list[int]:
+    records = map(json.loads, (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    return [record["step"] for record in records if record["kind"] == "step"]
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+class TestResuming:
+    @pytest.mark.parametrize("done", [0, 1, 5])
+    def test_after_an_interruption_a_run_ends_the_same_to_the_last_bit(
+        self, tmp_path: Path, way: dict[str, Any], done: int
+    ) -> None:
+        model = run(tmp_path / "whole", way)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "parts", way, stop_at=done + 1)
+        assert load_checkpoint(tmp_path / "parts" / "checkpoint.npz").step == done
+        again = run(tmp_path / "parts", way, resume=True)
+        np.testing.assert_array_equal(again.parameters, model.parameters)
+        assert state_of(tmp_path / "parts") == state_of(tmp_path / "whole")
+        assert steps(tmp_path / "parts") == list(range(1, 10))
+
+    def test_after_some_epochs_too(self, tmp_path: Path, way: dict[str, Any]) -> None:
+        run(tmp_path / "whole", way)
+        run(tmp_path / "parts", way, epochs=1)
+        run(tmp_path / "parts", way, resume=True)
+        assert state_of(tmp_path / "parts") == state_of(tmp_path / "whole")
+
+
+def test_spall_keeps_its_sequence_when_a_run_is_made_longer(tmp_path: Path) -> None:
+    run(tmp_path, WAYS["spall"])
+    before = load_checkpoint(tmp_path / "checkpoint.npz").optimizer
+    run(tmp_path, {**WAYS["spall"], "epochs": 30}, resume=True, epochs=4)
+    after = load_checkpoint(tmp_path / "checkpoint.npz").optimizer
+    assert (after["steps"], after["stability"], after["gain"]) == (12, before["stability"], before["gain"])
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        ({}, {"optimizer_options": {"amsgrad": True}}, r"optimizer_options=\{\}, not \{'amsgrad': True\}"),
+        ({}, {"learning_rate_decay": 0.1}, "learning_rate_decay=0.0, not 0.1"),
+        ({"parameter_averaging": 0.5}, {}, "parameter_averaging=0.5, not 0.0"),
+        ({"optimizer": "spall"}, {"optimizer": "spall", "spsa_a_initial": 0.1}, "spsa_a_initial=0.01, not 0.1"),
+        ({"optimizer": "spall"}, {"gradient_method": "spsa"}, "optimizer='spall', not 'adam'"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_settings(
+    tmp_path: Path, first: dict[str, Any], then: dict[str, Any], message: str
+) -> None:
+    run(tmp_path, first, epochs=1)
+    with pytest.raises(CheckpointError, match=message):
+        run(tmp_path, then, resume=True)
+
+
+def test_options_with_tuples_are_the_same_options_when_a_run_goes_on(tmp_path: Path) -> None:
+    way = {"optimizer": "spall", "optimizer_options": {"stability": 2.0}, "gradient_options": {"directions": 2}}
+    run(tmp_path, way, epochs=1)
+    run(tmp_path, way, resume=True)
