@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ class TrainingConfig:
         n_qubits: The width of models made by `QuantumModel.from_config`.
         circuit_depth: Their number of layers.
         entanglement: Their entangler: "linear", "circular", "full" or "hardware_aware".
-        optimizer: "adam", "momentum", "sgd", or "spall": SPSA with Spall's own gain sequence.
+        optimizer: "adam", "momentum", "sgd"; "spall": SPSA with Spall's own gain sequence; or "rotosolve": one
+            parameter a step, moved to where the loss is least along it.
         optimizer_options: Options of the optimiser itself, by name, such as `{"amsgrad": True}` for "adam".
         parameter_averaging: The weight, from 0 to below 1, of the past in an exponential average of the parameters. The
             model holds that average, which validation uses, and training goes on from the parameters themselves.
@@ -194,15 +195,21 @@ class TrainingConfig:
             make_optimizer(name, options=self.optimizer_options)
         except ConfigurationError as error:
             raise ConfigurationError(f"TrainingConfig(optimizer_options=...): {error}") from None
-        if name not in RATED and self.learning_rate_decay:
-            raise ConfigurationError(
-                f"TrainingConfig(learning_rate_decay={self.learning_rate_decay!r}): optimizer={name!r} does not go by "
-                f"the learning rate; leave it 0, or use {_listed(RATED)}"
-            )
+        reason, settings = _USELESS.get(name, ("", {}))
+        for setting, default in settings.items():
+            if (value := getattr(self, setting)) != default:
+                raise ConfigurationError(
+                    f"TrainingConfig({setting}={value!r}): optimizer={name!r} {reason}; leave it {default!r}, or use "
+                    f"optimizer={_RATED}"
+                )
         if name == "spall" and not (self.gradient_method == "adaptive" or self.gradient_method.startswith("spsa")):
             raise ConfigurationError(
                 f"TrainingConfig(gradient_method={self.gradient_method!r}): optimizer='spall' has the gains of SPSA; "
-                f"use gradient_method='spsa', or optimizer={_listed(RATED)}"
+                f"use gradient_method='spsa', or optimizer={_RATED}"
+            )
+        if self.gradient_method == "rotosolve":
+            raise ConfigurationError(
+                "TrainingConfig(gradient_method='rotosolve'): it makes steps, not gradients; use optimizer='rotosolve'"
             )
 
     def _refuse_what_is_not_there(self) -> None:
@@ -216,18 +223,21 @@ class TrainingConfig:
             )
 
 
+_RATED = f"{', '.join(map(repr, RATED[:-1]))} or {RATED[-1]!r}"
+_USELESS: dict[str, tuple[str, dict[str, Any]]] = {
+    "spall": ("does not go by the learning rate", {"learning_rate_decay": 0.0}),
+    "rotosolve": (
+        "finds each step by circuits of its own",
+        {"gradient_method": "adaptive", "gradient_options": {}, "learning_rate_decay": 0.0, "weight_decay": 0.0},
+    ),
+}
+"""What optimisers have no use for, with the values that say nothing, and why."""
+
 _LATER: dict[tuple[str, str | None], str] = {
-    ("optimizer", "rotosolve"): "not built yet; use 'adam', 'momentum' or 'sgd'",
     ("gradient_method", "schedule"): "not built yet; use 'adaptive', or one method",
     ("warm_start", None): "not built yet; leave it None, or assign model.parameters before training",
     ("pinecone_api_key", None): "no store plugin is installed, so there is nowhere to send it; leave it None",
 }
-
-
-def _listed(names: Sequence[str]) -> str:
-    """The names in quotes, as a choice."""
-    *most, last = map(repr, names)
-    return f"{', '.join(most)} or {last}"
 
 
 def _as_json(value: Any) -> Any:

@@ -24,6 +24,11 @@ def register_gradient_estimators(register: Register) -> None:
         "adaptive", f"{package}.adaptive:Adaptive", summary="The cheapest right method for the backend and the shots"
     )
     register("adjoint", f"{package}.adjoint:Adjoint", summary="Exact gradient on backends that offer it")
+    register(
+        "rotosolve",
+        f"{package}.rotosolve:Rotosolve",
+        summary="One parameter a step, moved to where the loss is least (an optimizer, no gradient method)",
+    )
 
 
 @hookimpl

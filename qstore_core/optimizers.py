@@ -165,10 +165,30 @@ class Decaying:
         return moved, {"decayed": state["decayed"] + 1, "rule": inner}
 
 
+@dataclass(frozen=True, slots=True)
+class NoStep:
+    """For methods that move the parameters themselves, such as rotosolve: no step beside theirs.
+
+    >>> NoStep().update(np.array([1.0]), {}, np.array([0.5]))[0]
+    array([0.5])
+    """
+
+    def init(self, parameters: FloatArray) -> OptimizerState:
+        """No state."""
+        return {}
+
+    def update(
+        self, gradient: FloatArray, state: OptimizerState, parameters: FloatArray
+    ) -> tuple[FloatArray, OptimizerState]:
+        """The parameters as they are."""
+        return parameters, state
+
+
 OPTIMIZERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "adam": ("amsgrad", "beta1", "beta2", "epsilon"),
         "momentum": (),
+        "rotosolve": (),
         "sgd": (),
         "spall": ("exponent", "first_move", "stability"),
     }
@@ -196,7 +216,7 @@ def make_optimizer(
         name: One of `OPTIMIZERS`.
         learning_rate: For those in `RATED`.
         momentum: For "momentum".
-        weight_decay: For all.
+        weight_decay: For all but "rotosolve".
         learning_rate_decay: For those in `RATED`.
         first_move: For "spall", radians.
         n_steps: For "spall": how many steps are expected, where that is known.
@@ -209,6 +229,8 @@ def make_optimizer(
     SGD(learning_rate=0.1, weight_decay=0.0)
     """
     _check_options(name, options)
+    if name == "rotosolve":
+        return NoStep()
     if name == "spall":
         stability = None if n_steps is None else 0.1 * n_steps
         return Spall(**{"first_move": first_move, "stability": stability, "weight_decay": weight_decay, **options})

@@ -239,7 +239,7 @@ def make_estimator(config: TrainingConfig) -> GradientEstimator:
     """
     c = None if config.spsa_c_initial == SPSA_STEP else config.spsa_c_initial
     spsa: dict[str, Any] = {"c": c}
-    method = config.gradient_method
+    method = "rotosolve" if config.optimizer == "rotosolve" else config.gradient_method
     if config.optimizer == "spall":
         method = "spsa" if method == "adaptive" else method
         spsa = {"c": config.spsa_c_initial, "decay": DIFFERENCE_DECAY, "first_directions": CALIBRATION_DIRECTIONS}

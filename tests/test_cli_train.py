@@ -248,7 +248,7 @@ class TestMistakes:
             ),
             ((*CLASSES, "--shots", "0"), "'0' is neither 'exact' nor a whole number of at least 1"),
             ((*CLASSES, "--shots", "many"), "'many' is neither 'exact' nor a whole number of at least 1"),
-            ((*CLASSES, "--optimizer", "lion"), "'lion' is not one of 'adam', 'momentum', 'sgd', 'spall'"),
+            ((*CLASSES, "--optimizer", "lion"), "'lion' is not one of 'adam', 'momentum', 'rotosolve', 'sgd', 'spall'"),
             ((*CLASSES, "--optimizer-option", "beta=1"), "optimizer 'adam' has no option 'beta'; it accepts: amsgrad"),
             ((*CLASSES, "--parameter-averaging", "1"), "(parameter_averaging=1.0): must be a number from 0 to below 1"),
             (

@@ -141,7 +141,7 @@ def test_a_wrong_value_is_refused_with_field_value_and_what_is_permitted(name: s
     ("name", "value", "known"),
     [
         ("entanglement", "ring", "circular, full, hardware_aware, linear"),
-        ("optimizer", "adamm", "adam, momentum, sgd, spall"),
+        ("optimizer", "adamm", "adam, momentum, rotosolve, sgd, spall"),
         ("loss", "hinge", "cross_entropy, mse"),
         ("reduce", "lightcone", "auto, light_cone, none"),
     ],
@@ -159,7 +159,6 @@ def test_an_unknown_loss_says_that_a_function_would_do() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("optimizer", "rotosolve", "(optimizer='rotosolve'): not built yet; use 'adam', 'momentum' or 'sgd'"),
         ("gradient_method", "schedule", "(gradient_method='schedule'): not built yet; use 'adaptive', or one method"),
         ("warm_start", "earlier", "(warm_start=...): not built yet; leave it None, or assign model.parameters"),
         ("pinecone_api_key", "hush", "(pinecone_api_key=...): no store plugin is installed"),
@@ -207,13 +206,32 @@ class TestOptimizers:
             ),
             (
                 {"optimizer": "spall", "learning_rate_decay": 0.1},
-                "(learning_rate_decay=0.1): optimizer='spall' does not go by the learning rate; leave it 0, or use "
-                "'adam', 'momentum' or 'sgd'",
+                "(learning_rate_decay=0.1): optimizer='spall' does not go by the learning rate; leave it 0.0, or "
+                "use optimizer='adam', 'momentum' or 'sgd'",
             ),
             (
                 {"optimizer": "spall", "gradient_method": "parameter_shift"},
                 "(gradient_method='parameter_shift'): optimizer='spall' has the gains of SPSA; use "
                 "gradient_method='spsa', or optimizer='adam', 'momentum' or 'sgd'",
+            ),
+            (
+                {"optimizer": "rotosolve", "gradient_method": "spsa"},
+                "(gradient_method='spsa'): optimizer='rotosolve' finds each step by circuits of its own; leave it "
+                "'adaptive', or use optimizer='adam', 'momentum' or 'sgd'",
+            ),
+            (
+                {"optimizer": "rotosolve", "gradient_options": {"c": 1}},
+                "(gradient_options={'c': 1}): optimizer='rotoso",
+            ),
+            ({"optimizer": "rotosolve", "weight_decay": 0.1}, "(weight_decay=0.1): optimizer='rotosolve' finds each"),
+            ({"optimizer": "rotosolve", "learning_rate_decay": 0.1}, "(learning_rate_decay=0.1): optimizer='rotosolve"),
+            (
+                {"optimizer": "rotosolve", "optimizer_options": {"a": 1}},
+                "(optimizer_options=...): optimizer 'rotosolve'",
+            ),
+            (
+                {"gradient_method": "rotosolve"},
+                "(gradient_method='rotosolve'): it makes steps, not gradients; use optim",
             ),
         ],
     )

@@ -12,7 +12,17 @@ import pytest
 from numpy.typing import NDArray
 
 from qstore_core.errors import ConfigurationError, UnknownNameError
-from qstore_core.optimizers import OPTIMIZERS, SGD, Adam, Decaying, Momentum, Optimizer, clip_by_norm, make_optimizer
+from qstore_core.optimizers import (
+    OPTIMIZERS,
+    SGD,
+    Adam,
+    Decaying,
+    Momentum,
+    NoStep,
+    Optimizer,
+    clip_by_norm,
+    make_optimizer,
+)
 from qstore_core.spall import Spall
 
 ALL = [
@@ -137,6 +147,7 @@ class TestNames:
             ("momentum", Momentum(0.2, 0.6, 0.01)),
             ("adam", Adam(0.2, 0.01)),
             ("spall", Spall(0.3, 4.0, 0.01)),
+            ("rotosolve", NoStep()),
         ],
     )
     def test_every_name_makes_its_rule_with_the_settings(self, name: str, wanted: Optimizer) -> None:
@@ -144,7 +155,7 @@ class TestNames:
         assert make_optimizer(name, **rates, first_move=0.3, n_steps=40) == wanted
 
     def test_every_name_is_there(self) -> None:
-        assert sorted(OPTIMIZERS) == ["adam", "momentum", "sgd", "spall"]
+        assert sorted(OPTIMIZERS) == ["adam", "momentum", "rotosolve", "sgd", "spall"]
 
     def test_a_decay_is_put_around_the_rule(self) -> None:
         assert make_optimizer("sgd", learning_rate=0.2, learning_rate_decay=0.1) == Decaying(SGD(0.2), 0.1)
@@ -156,7 +167,9 @@ class TestNames:
         assert spall == Spall(0.2, 7, 0.0, 1)
 
     def test_an_unknown_name_lists_the_known_ones(self) -> None:
-        with pytest.raises(UnknownNameError, match=r"'adan'; did you mean 'adam'.*Known: adam, momentum, sgd, spall"):
+        with pytest.raises(
+            UnknownNameError, match=r"'adan'; did you mean 'adam'.*Known: adam, momentum, rotosolve, sgd, spall"
+        ):
             make_optimizer("adan")
 
     @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "averaged": {"parameter_averaging": 0.7},
     "averaged and decaying": {"parameter_averaging": 0.7, "learning_rate_decay": 0.3},
     "spall": {"optimizer": "spall"},
+    "rotosolve": {"optimizer": "rotosolve"},
+    "averaged rotosolve": {"optimizer": "rotosolve", "parameter_averaging": 0.7},
     "averaged spall": {"optimizer": "spall", "parameter_averaging": 0.7, "weight_decay": 0.1},
 }
 
