@@ -43,9 +43,10 @@ class TrainingConfig:
         parameter_averaging: The weight, from 0 to below 1, of the past in an exponential average of the parameters. The
             model holds that average, which validation uses, and training goes on from the parameters themselves.
         gradient_method: "adaptive" (the cheapest right one), or any installed estimator: "spsa", "parameter_shift",
-            "adjoint", "finite_difference". "spsa_parallel" is "spsa"; "spsa_subsampled" is "spsa" on
-            `gradient_subsample_size` random samples of each mini-batch.
-        gradient_options: Options of the estimator itself, by name, such as `{"directions": 4}` for "spsa".
+            "adjoint", "finite_difference"; "schedule" for several of them in one run. "spsa_parallel" is "spsa";
+            "spsa_subsampled" is "spsa" on `gradient_subsample_size` random samples of each mini-batch.
+        gradient_options: Options of the estimator itself, by name, such as `{"directions": 4}` for "spsa", or for
+            "schedule" `{"steps": [[0, "spsa"], [200, {"method": "parameter_shift", "coordinates": 8}]]}`.
         momentum: For optimizer="momentum".
         weight_decay: Shrinks parameters by this rate times the learning rate at each step.
         shots_per_circuit: Shots of every circuit; None for exact expectation values, on simulators.
@@ -216,11 +217,6 @@ class TrainingConfig:
         for name in ("warm_start", "pinecone_api_key"):
             if getattr(self, name) is not None:
                 raise ConfigurationError(f"TrainingConfig({name}=...): {_LATER[name, None]}")
-        if ("gradient_method", self.gradient_method) in _LATER:
-            raise ConfigurationError(
-                f"TrainingConfig(gradient_method={self.gradient_method!r}): "
-                f"{_LATER['gradient_method', self.gradient_method]}"
-            )
 
 
 _RATED = f"{', '.join(map(repr, RATED[:-1]))} or {RATED[-1]!r}"
@@ -234,7 +230,6 @@ _USELESS: dict[str, tuple[str, dict[str, Any]]] = {
 """What optimisers have no use for, with the values that say nothing, and why."""
 
 _LATER: dict[tuple[str, str | None], str] = {
-    ("gradient_method", "schedule"): "not built yet; use 'adaptive', or one method",
     ("warm_start", None): "not built yet; leave it None, or assign model.parameters before training",
     ("pinecone_api_key", None): "no store plugin is installed, so there is nowhere to send it; leave it None",
 }

@@ -25,6 +25,11 @@ def register_gradient_estimators(register: Register) -> None:
     )
     register("adjoint", f"{package}.adjoint:Adjoint", summary="Exact gradient on backends that offer it")
     register(
+        "schedule",
+        f"{package}.schedule:Schedule",
+        summary="Other methods in turn: from given steps on, or every so often",
+    )
+    register(
         "rotosolve",
         f"{package}.rotosolve:Rotosolve",
         summary="One parameter a step, moved to where the loss is least (an optimizer, no gradient method)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -16,7 +17,8 @@ from qstore_core.checkpoint import Checkpoint
 from qstore_core.config import SPSA_STEP, TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader, Batch
-from qstore_core.errors import DataError
+from qstore_core.errors import ConfigurationError, DataError
+from qstore_core.estimators.schedule import with_estimators
 from qstore_core.estimators.spsa import SPSA
 from qstore_core.executor import Executor
 from qstore_core.losses import LOSSES, Loss, MeanSquaredError, make_loss, make_targets
@@ -237,11 +239,18 @@ def make_estimator(config: TrainingConfig) -> GradientEstimator:
     >>> make_estimator(TrainingConfig(gradient_method="spsa_subsampled", gradient_subsample_size=3)).subsample
     3
     """
+    if config.optimizer == "rotosolve":
+        return _create("rotosolve", {})
+    if config.optimizer == "spall" and config.gradient_method == "adaptive":
+        return _named(config, "spsa", config.gradient_options)
+    return _named(config, config.gradient_method, config.gradient_options)
+
+
+def _named(config: TrainingConfig, method: str, options: Mapping[str, Any]) -> GradientEstimator:
+    """The estimator that a name means with these settings, and further options."""
     c = None if config.spsa_c_initial == SPSA_STEP else config.spsa_c_initial
     spsa: dict[str, Any] = {"c": c}
-    method = "rotosolve" if config.optimizer == "rotosolve" else config.gradient_method
     if config.optimizer == "spall":
-        method = "spsa" if method == "adaptive" else method
         spsa = {"c": config.spsa_c_initial, "decay": DIFFERENCE_DECAY, "first_directions": CALIBRATION_DIRECTIONS}
     translated: dict[str, tuple[str, dict[str, Any]]] = {
         "spsa": ("spsa", spsa),
@@ -249,8 +258,15 @@ def make_estimator(config: TrainingConfig) -> GradientEstimator:
         "spsa_subsampled": ("spsa", {**spsa, "subsample": config.gradient_subsample_size}),
         "adaptive": ("adaptive", {"spsa": SPSA(c=c)}),
     }
-    name, options = translated.get(method, (method, {}))
-    options = {**options, **config.gradient_options}
+    name, settings = translated.get(method, (method, {}))
+    if name == "rotosolve":
+        raise ConfigurationError("rotosolve makes steps, not gradients: use TrainingConfig(optimizer='rotosolve')")
+    if name == "schedule":
+        options = with_estimators(options, partial(_named, config))
+    return _create(name, {**settings, **options})
+
+
+def _create(name: str, options: Mapping[str, Any]) -> GradientEstimator:
     estimator: GradientEstimator = default_registry().create("gradient_estimator", name, **options)
     return estimator
 

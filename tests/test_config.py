@@ -159,7 +159,6 @@ def test_an_unknown_loss_says_that_a_function_would_do() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("gradient_method", "schedule", "(gradient_method='schedule'): not built yet; use 'adaptive', or one method"),
         ("warm_start", "earlier", "(warm_start=...): not built yet; leave it None, or assign model.parameters"),
         ("pinecone_api_key", "hush", "(pinecone_api_key=...): no store plugin is installed"),
     ],

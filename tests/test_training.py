@@ -31,6 +31,14 @@ WAYS: dict[str, dict[str, Any]] = {
     "averaged": {"parameter_averaging": 0.7},
     "averaged and decaying": {"parameter_averaging": 0.7, "learning_rate_decay": 0.3},
     "spall": {"optimizer": "spall"},
+    "steps": {
+        "gradient_method": "schedule",
+        "gradient_options": {"steps": ((0, "spsa"), (2, {"method": "parameter_shift", "coordinates": 1}), (6, "spsa"))},
+    },
+    "alternating": {
+        "gradient_method": "schedule",
+        "gradient_options": {"first": {"method": "spsa", "decay": 0.5}, "every": 3, "stalled": 0.01},
+    },
     "rotosolve": {"optimizer": "rotosolve"},
     "averaged rotosolve": {"optimizer": "rotosolve", "parameter_averaging": 0.7},
     "averaged spall": {"optimizer": "spall", "parameter_averaging": 0.7, "weight_decay": 0.1},
@@ -127,9 +135,3 @@ def test_a_run_does_not_go_on_with_other_settings(
     run(tmp_path, first, epochs=1)
     with pytest.raises(CheckpointError, match=message):
         run(tmp_path, then, resume=True)
-
-
-def test_options_with_tuples_are_the_same_options_when_a_run_goes_on(tmp_path: Path) -> None:
-    way = {"optimizer": "spall", "optimizer_options": {"stability": 2.0}, "gradient_options": {"directions": 2}}
-    run(tmp_path, way, epochs=1)
-    run(tmp_path, way, resume=True)
