@@ -42,6 +42,7 @@ class Checkpoint:
         spent: What the run has cost so far.
         scaler: The arrays of the model's feature scaler, or nothing.
         average: The average of the iterates, where one is kept; see `qstore_core.averaging`.
+        warm_started: Whether the parameters come from a warm start, or from steps after it.
     """
 
     model: str
@@ -58,6 +59,7 @@ class Checkpoint:
     spent: Cost
     scaler: Mapping[str, FloatArray] = field(default_factory=dict)
     average: Mapping[str, Any] = field(default_factory=dict)
+    warm_started: bool = False
 
     @property
     def averaged_parameters(self) -> FloatArray:

@@ -79,6 +79,8 @@ class TrainingConfig:
             -1 for the others, with one output +1 for class 1 and -1 for class 0.
         budget: What the run may cost in all, validation and earlier processes included; None: no limit.
         seed: All randomness derives from it; None draws one and records it.
+        warm_start: "simulator": train on an exact simulator on this machine first, for at most `epochs` epochs, and go
+            on from there; that is not counted. None: begin with the initial parameters.
         run_directory: Where config.json, metrics.jsonl and checkpoint.npz go; None writes nothing.
         reduce: How circuits are made smaller before they run, without changing an expectation value: "auto" drops gates
             that cannot influence the outputs and moves tails of Clifford gates into the observables, "light_cone" only
@@ -148,15 +150,9 @@ class TrainingConfig:
             self._check_name(name, known)
         if isinstance(self.loss, str):
             self._check_name("loss", LOSSES, advice="Or give a function (outputs, targets) -> float")
-        self._refuse_what_is_not_there()
+        self._check_places()
         self._check_optimizer()
-        places = {Path(place) for place in (self.run_directory, self.checkpoint_directory) if place is not None}
-        if self.cache == "sqlite" and self.cache_path is None:
-            raise ConfigurationError("TrainingConfig(cache='sqlite') needs cache_path: the file to keep results in")
-        if len(places) > 1:
-            raise ConfigurationError(
-                "run_directory and checkpoint_directory are two names for one place; set only run_directory"
-            )
+        self._check_gradient_method()
 
     @property
     def directory(self) -> Path | None:
@@ -184,39 +180,48 @@ class TrainingConfig:
 
     def _check_name(self, name: str, known: Iterable[str], advice: str = "") -> None:
         value = getattr(self, name)
-        if (name, value) in _LATER:
-            raise ConfigurationError(f"TrainingConfig({name}={value!r}): {_LATER[name, value]}")
         if value not in known:
             raise UnknownNameError.of(f"TrainingConfig {name}", value, known, advice=advice)
 
+    def _check_places(self) -> None:
+        if self.pinecone_api_key is not None:
+            raise ConfigurationError(
+                "TrainingConfig(pinecone_api_key=...): no store plugin is installed, so there is nowhere to send it; "
+                "leave it None"
+            )
+        if self.cache == "sqlite" and self.cache_path is None:
+            raise ConfigurationError("TrainingConfig(cache='sqlite') needs cache_path: the file to keep results in")
+        places = {Path(place) for place in (self.run_directory, self.checkpoint_directory) if place is not None}
+        if len(places) > 1:
+            raise ConfigurationError(
+                "run_directory and checkpoint_directory are two names for one place; set only run_directory"
+            )
+
     def _check_optimizer(self) -> None:
         """Refuse what the optimiser does not take, and would otherwise silently leave out."""
-        name = self.optimizer
         try:
-            make_optimizer(name, options=self.optimizer_options)
+            make_optimizer(self.optimizer, options=self.optimizer_options)
         except ConfigurationError as error:
             raise ConfigurationError(f"TrainingConfig(optimizer_options=...): {error}") from None
-        reason, settings = _USELESS.get(name, ("", {}))
-        for setting, default in settings.items():
-            if (value := getattr(self, setting)) != default:
+        reason, settings = _USELESS.get(self.optimizer, ("", {}))
+        for name, default in settings.items():
+            if (value := getattr(self, name)) != default:
                 raise ConfigurationError(
-                    f"TrainingConfig({setting}={value!r}): optimizer={name!r} {reason}; leave it {default!r}, or use "
-                    f"optimizer={_RATED}"
+                    f"TrainingConfig({name}={value!r}): optimizer={self.optimizer!r} {reason}; leave it {default!r}, "
+                    f"or use optimizer={_RATED}"
                 )
-        if name == "spall" and not (self.gradient_method == "adaptive" or self.gradient_method.startswith("spsa")):
-            raise ConfigurationError(
-                f"TrainingConfig(gradient_method={self.gradient_method!r}): optimizer='spall' has the gains of SPSA; "
-                f"use gradient_method='spsa', or optimizer={_RATED}"
-            )
-        if self.gradient_method == "rotosolve":
+
+    def _check_gradient_method(self) -> None:
+        method = self.gradient_method
+        if method == "rotosolve":
             raise ConfigurationError(
                 "TrainingConfig(gradient_method='rotosolve'): it makes steps, not gradients; use optimizer='rotosolve'"
             )
-
-    def _refuse_what_is_not_there(self) -> None:
-        for name in ("warm_start", "pinecone_api_key"):
-            if getattr(self, name) is not None:
-                raise ConfigurationError(f"TrainingConfig({name}=...): {_LATER[name, None]}")
+        if self.optimizer == "spall" and not (method == "adaptive" or method.startswith("spsa")):
+            raise ConfigurationError(
+                f"TrainingConfig(gradient_method={method!r}): optimizer='spall' has the gains of SPSA; use "
+                f"gradient_method='spsa', or optimizer={_RATED}"
+            )
 
 
 _RATED = f"{', '.join(map(repr, RATED[:-1]))} or {RATED[-1]!r}"
@@ -228,11 +233,6 @@ _USELESS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 """What optimisers have no use for, with the values that say nothing, and why."""
-
-_LATER: dict[tuple[str, str | None], str] = {
-    ("warm_start", None): "not built yet; leave it None, or assign model.parameters before training",
-    ("pinecone_api_key", None): "no store plugin is installed, so there is nowhere to send it; leave it None",
-}
 
 
 def _as_json(value: Any) -> Any:

@@ -105,6 +105,7 @@ RULES: dict[str, Rule] = {
     "cache_path": _PLACE,
     "seed": _whole(0, optional=True),
     "budget": Rule("a Budget or None", lambda value: value is None or isinstance(value, Budget)),
+    "warm_start": Rule("'simulator' or None", lambda value: value is None or value == "simulator"),
     "loss": Rule("a name, a function or None", lambda v: v is None or isinstance(v, str) or callable(v)),
 }
 """The rule of every setting whose values are restricted."""

@@ -139,6 +139,7 @@ _DECIDING = (
     "spsa_c_initial",
     "spsa_a_initial",
     "gradient_subsample_size",
+    "warm_start",
     "reduce",
 )
 

@@ -42,6 +42,7 @@ from qstore_core.surroundings import Surroundings, backend_for, check_backend, m
 from qstore_core.synchronous import run_sync
 from qstore_core.tracker import PerformanceTracker
 from qstore_core.training import Loader, Recipe, TrainingMetrics, batches_of, make_recipe
+from qstore_core.warm_start import simulator_for, warm_start
 
 _log = logging.getLogger("qstore")
 
@@ -268,6 +269,7 @@ class QuantumTrainer:
         n_steps = self.config.epochs * len(loader) if isinstance(loader, Sized) else None
         recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y), n_steps=n_steps)
         recipe.check(x, y, around.backend.capabilities)
+        simulator_for(model, self.config)
         return recipe, around
 
     def _directory(self, model: QuantumModel, backend: Backend) -> RunDirectory | None:
@@ -300,6 +302,8 @@ class QuantumTrainer:
         if resume and run.directory is not None:
             history = [TrainingMetrics.from_record(record) for record in run.directory.epochs()]
         total = len(loader) * last if isinstance(loader, Sized) else None
+        if run.state.epoch < last:
+            await warm_start(run, loader)
 
         async def validated() -> dict[str, float]:
             assert val_loader is not None

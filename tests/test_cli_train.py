@@ -139,7 +139,7 @@ class TestRuns:
             *("--reuploading", "--entanglement", "circular", "--optimizer", "momentum", "--learning-rate", "0.02"),
             *("--gradient-method", "parameter_shift", "--loss", "mse", "--seed", "9", "--run-directory", "run"),
             *("--option", "readout_error=0.01", "--shots", "10", "--gradient-option", "coordinates=2"),
-            *("--learning-rate-decay", "0.1", "--parameter-averaging", "0.5"),
+            *("--learning-rate-decay", "0.1", "--parameter-averaging", "0.5", "--warm-start", "simulator"),
         )
         config = config_of(here / "run")
         wanted = {
@@ -152,6 +152,7 @@ class TestRuns:
             "learning_rate": 0.02,
             "learning_rate_decay": 0.1,
             "parameter_averaging": 0.5,
+            "warm_start": "simulator",
             "gradient_method": "parameter_shift",
             "gradient_options": {"coordinates": 2},
             "loss": "mse",

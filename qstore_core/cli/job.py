@@ -121,6 +121,7 @@ class TrainingJob:
             gradient_method=wanted["gradient_method"],
             gradient_options=dict(wanted["gradient_options"]),
             shots_per_circuit=shots,
+            warm_start=wanted["warm_start"],
             loss=wanted["loss"],
             seed=seed,
             checkpoint_interval=1,

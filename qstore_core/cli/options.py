@@ -101,6 +101,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="The weight of the past in an average of the parameters, e.g. 0.9.",
     ),
+    click.option(
+        "--warm-start", type=click.Choice(["simulator"]), help="Train on an exact simulator on this machine first."
+    ),
     click.option("--epochs", default=20, show_default=True),
     click.option("--batch-size", default=32, show_default=True),
     click.option("--loss", type=click.Choice(["cross_entropy", "mse"]), help="Default: by the labels."),
