@@ -154,15 +154,15 @@ class Decaying:
 
     def init(self, parameters: FloatArray) -> OptimizerState:
         """The rule's own state, and no step done."""
-        return {"decayed": 0, "rule": self.rule.init(parameters)}
+        return {"steps": 0, "rule": self.rule.init(parameters)}
 
     def update(
         self, gradient: FloatArray, state: OptimizerState, parameters: FloatArray
     ) -> tuple[FloatArray, OptimizerState]:
         """One step of the rule at the rate of this step."""
-        rate = self.rule.learning_rate / (1 + self.decay * state["decayed"])
+        rate = self.rule.learning_rate / (1 + self.decay * state["steps"])
         moved, inner = replace(self.rule, learning_rate=rate).update(gradient, state["rule"], parameters)
-        return moved, {"decayed": state["decayed"] + 1, "rule": inner}
+        return moved, {"steps": state["steps"] + 1, "rule": inner}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from math import pi, sqrt
 
 import numpy as np
 
-from qstore_core.arrays import FloatArray
+from qstore_core.arrays import FloatArray, IntArray
 from qstore_core.gates import GATES
 from qstore_core.operations import CircuitStructure
 
@@ -17,7 +17,7 @@ _CLOSE = 1e-6
 """Frequencies that differ by less are one."""
 _LONGEST = 64
 """The most wavelengths of the highest frequency in a period; beyond them a function counts as having none."""
-_GRID = 16
+_GRID = 32
 """Points of a grid for each wavelength of the highest frequency."""
 _DIPS = 8
 """How many dips of a grid are looked into, the lowest first."""
@@ -85,7 +85,7 @@ class Curve:
         omega = np.array(frequencies)
         period, count = _period(omega), 2 * len(omega) + 1
         points = np.linspace(0.0, period, count, endpoint=False)
-        if np.allclose(omega, 2 * pi / period * np.arange(1, len(omega) + 1), atol=_CLOSE):
+        if np.allclose(omega, 2 * pi / period * np.arange(1, len(omega) + 1), rtol=0, atol=_CLOSE):
             points = points - period * (points > period / 2)
         else:
             points = _spread_points(omega, period)
@@ -112,20 +112,29 @@ class Curve:
         >>> round(Curve.of((1.0,)).least(lambda t: float(np.cos(t - 0.5))) - (0.5 - pi), 6) == 0
         True
         """
-        size = 2 * round(_GRID * self.period * float(self.frequencies[-1]) / (4 * pi))
-        step = self.period / size
-        grid = step * (np.arange(size) - size // 2)
+        grid = _grid(self.frequencies, self.period)
         values = np.array([function(t) for t in grid.tolist()])
-        scale = 1e-12 * float(np.abs(values).max())
-        dips = np.flatnonzero((values <= np.roll(values, 1)) & (values <= np.roll(values, -1)))
+        step, scale = float(grid[1] - grid[0]), 1e-12 * float(np.abs(values).max())
         if np.ptp(values) <= scale:
             return 0.0
-        lowest = dips[np.argsort(values[dips], kind="stable")][:_DIPS]
-        found = [_golden_section(function, float(grid[dip]) - step, float(grid[dip]) + step) for dip in lowest]
-        least, where = min(found, key=lambda pair: pair[0])
-        if least >= values[size // 2] - scale:
+        found = [_golden_section(function, t - step, t + step) for t in grid[_dips(values)].tolist()]
+        least, where = min(found)
+        if least >= values[len(grid) // 2] - scale:
             return 0.0
         return where - self.period * round(where / self.period)
+
+
+def _grid(omega: FloatArray, period: float) -> FloatArray:
+    """Points over a period around 0, with 0 in the middle."""
+    half = round(_GRID * period * float(omega[-1]) / (4 * pi))
+    grid: FloatArray = period / (2 * half) * np.arange(-half, half, dtype=np.float64)
+    return grid
+
+
+def _dips(values: FloatArray) -> IntArray:
+    """The places of the lowest values of a periodic sequence that are no higher than their neighbours."""
+    dips = np.flatnonzero((values <= np.roll(values, 1)) & (values <= np.roll(values, -1)))
+    return dips[np.argsort(values[dips], kind="stable")][:_DIPS]
 
 
 def _distinct(values: FloatArray) -> FloatArray:
@@ -150,9 +159,8 @@ def _period(omega: FloatArray) -> float:
 
 def _spread_points(omega: FloatArray, period: float) -> FloatArray:
     """0, and one by one the points of a grid whose row of the basis lies farthest from the span of the rows so far."""
-    size = 2 * round(2 * _GRID * period * omega[-1] / (4 * pi))
-    grid = period / size * (np.arange(size) - size // 2)
-    left, chosen = _basis(omega, grid), size // 2
+    grid = _grid(omega, period)
+    left, chosen = _basis(omega, grid), len(grid) // 2
     points = []
     for _ in range(2 * len(omega) + 1):
         points.append(grid[chosen])
