@@ -87,13 +87,15 @@ class TestUnknownNames:
     def test_an_estimator(self, tmp_path: Path, place: Path) -> None:
         known = (
             "unknown gradient estimator 'spas'; did you mean 'spsa'.*"
-            "Known: adaptive, adjoint, finite_difference, parameter_shift, spsa"
+            "Known: adaptive, adjoint, finite_difference, parameter_shift, rotosolve, schedule, spsa"
         )
         with refusal(UnknownNameError, known, unchanged=tmp_path):
             train(settings(place, gradient_method="spas"))
 
     def test_an_optimiser(self, tmp_path: Path, place: Path) -> None:
-        known = "unknown TrainingConfig optimizer 'adma'; did you mean 'adam'.*Known: adam, momentum, sgd"
+        known = (
+            "unknown TrainingConfig optimizer 'adma'; did you mean 'adam'.*Known: adam, momentum, rotosolve, sgd, spall"
+        )
         with refusal(UnknownNameError, known, unchanged=tmp_path):
             settings(place, optimizer="adma")
 
