@@ -47,6 +47,7 @@ from qstore_core.errors import (
     UnknownNameError,
 )
 from qstore_core.executor import Executor
+from qstore_core.facades import AdaptiveGradientEstimator, ParameterShiftGradientEstimator, SPSAGradientEstimator
 from qstore_core.hookspecs import hookimpl
 from qstore_core.layers import HardwareEfficientQuantumLayer, QuantumLayer
 from qstore_core.manager import BackendManager
@@ -64,6 +65,7 @@ from qstore_core.training import TrainingMetrics
 from qstore_core.version import __version__
 
 __all__ = [
+    "AdaptiveGradientEstimator",
     "AmbiguousError",
     "Angle",
     "Ansatz",
@@ -108,6 +110,7 @@ __all__ = [
     "MemoryCache",
     "Pacing",
     "Parameter",
+    "ParameterShiftGradientEstimator",
     "PauliString",
     "PauliSum",
     "PerformanceTracker",
@@ -126,6 +129,7 @@ __all__ = [
     "RemoteBackend",
     "RotationAnsatz",
     "RunDirectoryError",
+    "SPSAGradientEstimator",
     "SqliteCache",
     "StepKey",
     "TargetScaler",

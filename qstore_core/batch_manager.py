@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from qstore_core.account import Account
-from qstore_core.arrays import FloatArray, IntArray, LabelArray
-from qstore_core.backend import Backend, RemoteBackend
-from qstore_core.batch import BatchResult, CircuitBatch, ExecutionResult
+from qstore_core.backend import Backend
+from qstore_core.batch import ExecutionResult
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.circuit_cache import QuantumCircuitCache
-from qstore_core.cost import Budget, Cost
-from qstore_core.errors import BackendError, CircuitError, ConfigurationError, JobFailedError, UnknownNameError
-from qstore_core.executor import Executor, ExecutorOptions
-from qstore_core.journal import Journal
-from qstore_core.operations import CircuitStructure
+from qstore_core.circuit_groups import CircuitGroup, grouped, in_order
+from qstore_core.cost import Budget
+from qstore_core.errors import CircuitError, ConfigurationError, JobFailedError, UnknownNameError
+from qstore_core.executor import Executor
 from qstore_core.randomness import StepKey, fresh_seed
 from qstore_core.tracker import PerformanceTracker
-
-_SMALLEST = 1e-15  # an exact probability that is not larger is rounding
 
 Results = list[ExecutionResult]
 
@@ -75,21 +68,16 @@ class CircuitBatchManager:
         seed: int | None = None,
         tracker: PerformanceTracker | None = None,
     ) -> None:
-        if not isinstance(backend, Backend):
-            raise ConfigurationError(f"a backend is a LocalBackend or RemoteBackend, not {type(backend).__name__}")
-        if not _whole(max_concurrent_jobs) or max_concurrent_jobs < 1:
-            raise ConfigurationError(
-                f"max_concurrent_jobs is a whole number of at least 1, not {max_concurrent_jobs!r}"
-            )
         _check_seed(seed)
-        journal = None
-        if isinstance(backend, RemoteBackend):
-            journal = Journal(None if journal_path is None else Path(journal_path))
-        account = Account(budget, Cost() if journal is None else journal.total())
-        options = ExecutorOptions(max_concurrent_jobs=max_concurrent_jobs)
-        self._begin(
-            Executor(backend, tracker=tracker, options=options, cache=cache, account=account, journal=journal), seed
+        executor = Executor.on(
+            backend,
+            cache=cache,
+            journal_path=journal_path,
+            budget=budget,
+            max_concurrent_jobs=max_concurrent_jobs,
+            tracker=tracker,
         )
+        self._begin(executor, seed)
 
     @classmethod
     def of(cls, executor: Executor, *, seed: int | None = None) -> CircuitBatchManager:
@@ -206,7 +194,7 @@ class CircuitBatchManager:
         listed = _listed(circuits)
         labels = self._key.at(self._lists).draws(sample=np.arange(len(listed)))
         with self.executor.tracker.span("plan"):
-            groups = _grouped(listed, shots, labels)
+            groups = grouped(listed, shots, labels)
         self._lists += 1
         ticket = f"batch-{self._lists}"
         reusable = shots is None or self._seeded
@@ -215,13 +203,13 @@ class CircuitBatchManager:
         task.add_done_callback(partial(self._finished, ticket))
         return ticket
 
-    async def _run(self, groups: Sequence[_Group], n_circuits: int, label: str, *, reusable: bool) -> Results:
+    async def _run(self, groups: Sequence[CircuitGroup], n_circuits: int, label: str, *, reusable: bool) -> Results:
         if not groups:
             return []
         made = await self.executor.run([group.batch for group in groups], label=label, reusable=reusable)
         self.executor.tracker.reused(n_circuits - sum(group.batch.n_rows for group in groups))
         with self.executor.tracker.span("fold"):
-            return _in_order(groups, made, n_circuits, self.executor.backend.name)
+            return in_order(groups, made, backend=self.executor.backend.name)
 
     def _finished(self, ticket: str, task: asyncio.Task[Results]) -> None:
         """Keep what a task came to instead of the task, which belongs to an event loop."""
@@ -255,40 +243,6 @@ class CircuitBatchManager:
             await asyncio.wait(here)
 
 
-def execution_results(result: BatchResult, *, backend: str) -> Results:
-    """Each row of a batch that reads the whole register, as a value of its own.
-
-    Args:
-        result: Counts or exact probabilities.
-        backend: Its name, for the metadata.
-
-    >>> (row,) = execution_results(BatchResult(probabilities=(np.array([[0.25, 0.75]]),)), backend="mock")
-    >>> row.probabilities, row.total_shots, row.metadata
-    ({'0': 0.25, '1': 0.75}, 0, {'backend': 'mock'})
-    """
-    metadata = {**result.metadata, "backend": backend}
-    if result.counts is not None:
-        (counts,) = result.counts
-        totals = counts.totals.tolist()
-        return [
-            ExecutionResult(row, {bits: count / total for bits, count in row.items()}, total, metadata)
-            for row, total in zip(counts.to_dicts(), totals, strict=True)
-        ]
-    if result.probabilities is not None:
-        (table,) = result.probabilities
-        return [ExecutionResult({}, row, 0, metadata) for row in _by_bits(table)]
-    raise BackendError(f"backend {backend!r} returned neither counts nor probabilities of the whole register")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Group:
-    """The circuits of one structure: `positions` in the list, and for each its row in the batch."""
-
-    batch: CircuitBatch
-    positions: IntArray
-    rows: IntArray
-
-
 def _listed(circuits: Iterable[QuantumCircuit]) -> list[QuantumCircuit]:
     if not isinstance(circuits, Iterable):
         raise CircuitError(f"circuits is a list of QuantumCircuit, not one {type(circuits).__name__}")
@@ -297,60 +251,6 @@ def _listed(circuits: Iterable[QuantumCircuit]) -> list[QuantumCircuit]:
         if not isinstance(circuit, QuantumCircuit):
             raise CircuitError(f"circuits[{position}] is a {type(circuit).__name__}, not a QuantumCircuit")
     return listed
-
-
-def _grouped(circuits: Sequence[QuantumCircuit], shots: int | None, labels: LabelArray) -> list[_Group]:
-    angles = [_angles(circuit, position) for position, circuit in enumerate(circuits)]
-    members: dict[CircuitStructure, list[int]] = {}
-    for position, circuit in enumerate(circuits):
-        members.setdefault(circuit.structure, []).append(position)
-    return [
-        _group(structure, [angles[position] for position in positions], np.array(positions), shots, labels)
-        for structure, positions in members.items()
-    ]
-
-
-def _group(
-    structure: CircuitStructure,
-    angles: Sequence[Sequence[float]],
-    positions: IntArray,
-    shots: int | None,
-    labels: LabelArray,
-) -> _Group:
-    table = np.array(angles, dtype=np.float64).reshape(len(angles), structure.n_angles)
-    if shots is not None:
-        batch = CircuitBatch(structure, table, None, shots, labels[positions])
-        return _Group(batch, positions, np.arange(len(positions)))
-    # the executor merges rows by their keys, which it makes only where there is somewhere to look them up
-    distinct, rows = np.unique(table, axis=0, return_inverse=True)
-    return _Group(CircuitBatch(structure, distinct), positions, rows.reshape(-1))
-
-
-def _in_order(groups: Sequence[_Group], made: Sequence[BatchResult], n_circuits: int, backend: str) -> Results:
-    found: dict[int, ExecutionResult] = {}
-    for group, result in zip(groups, made, strict=True):
-        values = execution_results(result, backend=backend)
-        found.update((position, values[row]) for position, row in zip(group.positions, group.rows, strict=True))
-    return [found[position] for position in range(n_circuits)]
-
-
-def _angles(circuit: QuantumCircuit, position: int) -> list[float]:
-    symbols = (*circuit.parameters, *circuit.features)
-    if symbols:
-        raise CircuitError(
-            f"circuits[{position}] has open symbols: {', '.join(map(repr, symbols))}; give them values with bind"
-        )
-    return [operation.angle.offset for operation in circuit.operations if operation.angle is not None]
-
-
-def _by_bits(table: FloatArray) -> list[dict[str, float]]:
-    """The entries of each row that are more than rounding, by their bit strings."""
-    n_bits = int(table.shape[1]).bit_length() - 1
-    rows, outcomes = np.nonzero(table > _SMALLEST)
-    values = table[rows, outcomes].tolist()
-    pairs = [(format(outcome, f"0{n_bits}b"), value) for outcome, value in zip(outcomes.tolist(), values, strict=True)]
-    bounds = np.searchsorted(rows, np.arange(len(table) + 1)).tolist()
-    return [dict(pairs[first:last]) for first, last in pairwise(bounds)]
 
 
 def _check_seed(seed: int | None) -> None:

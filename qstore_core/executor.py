@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,12 @@ from qstore_core.account import Account
 from qstore_core.backend import Backend, LocalBackend, RemoteBackend
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
 from qstore_core.circuit_cache import QuantumCircuitCache
-from qstore_core.cost import Cost
-from qstore_core.errors import CacheError, CapabilityError
+from qstore_core.cost import Budget, Cost
+from qstore_core.errors import CacheError, CapabilityError, ConfigurationError
 from qstore_core.jobs import Job, JobRunner
 from qstore_core.journal import Journal
 from qstore_core.lightcone import reduce_circuit
-from qstore_core.problem import GradientResult, Request, Rounds, State
+from qstore_core.problem import GradientResult, Request, Rounds, State, require_whole
 from qstore_core.result_check import check_result
 from qstore_core.result_codec import decode_rows, encode_rows, row_keys
 from qstore_core.tracker import PerformanceTracker
@@ -94,6 +95,40 @@ class Executor:
                 late_after=self.options.late_after,
             )
 
+    @classmethod
+    def on(
+        cls,
+        backend: Backend,
+        *,
+        cache: QuantumCircuitCache | None = None,
+        journal_path: str | Path | None = None,
+        budget: Budget | None = None,
+        max_concurrent_jobs: int = 5,
+        tracker: PerformanceTracker | None = None,
+    ) -> Executor:
+        """An executor with a journal of its own.
+
+        Args:
+            backend: Where to run.
+            cache: What is looked up before anything is compiled or run.
+            journal_path: The file that records remote jobs; None keeps the record in memory. Local backends need none.
+            budget: The cap on everything that is run, by the journal's earlier processes too.
+            max_concurrent_jobs: How many remote jobs are sent and waited for at once.
+            tracker: What times and counts are added to; a new one if None.
+
+        >>> from qstore_core import get_backend
+        >>> Executor.on(get_backend("mock"), budget=Budget(circuits=10)).account.remaining
+        Budget(usd=None, circuits=10, shots=None, jobs=None, seconds=None)
+        """
+        if not isinstance(backend, Backend):
+            raise ConfigurationError(f"a backend is a LocalBackend or RemoteBackend, not {type(backend).__name__}")
+        options = ExecutorOptions(max_concurrent_jobs=require_whole("max_concurrent_jobs", max_concurrent_jobs))
+        journal = None
+        if isinstance(backend, RemoteBackend):
+            journal = Journal(None if journal_path is None else Path(journal_path))
+        account = Account(budget, Cost() if journal is None else journal.total())
+        return cls(backend, tracker=tracker, options=options, cache=cache, account=account, journal=journal)
+
     @property
     def is_remote(self) -> bool:
         """Whether circuits are run as jobs."""
@@ -137,26 +172,29 @@ class Executor:
 
     async def drive(self, rounds: Rounds, *, label: str = "gradient") -> tuple[GradientResult, State]:
         """Run an estimator's step to its end: what it yields is executed and the results are sent back."""
-        before, begin = self.tracker.total, time.perf_counter()
+        begin = time.perf_counter()
+        with self.tracker.metered() as meter:
+            answer, state = await self._driven(rounds, label)
+        counted = replace(
+            answer,
+            n_circuit_executions=meter.total.circuits,
+            n_shots=meter.total.shots,
+            n_jobs=meter.total.jobs,
+            computation_time_ms=1000 * (time.perf_counter() - begin),
+        )
+        return counted, state
+
+    async def _driven(self, rounds: Rounds, label: str) -> tuple[GradientResult, State]:
         results: tuple[BatchResult, ...] | None = None
         while True:
             with self.tracker.span("fold" if results is not None else "plan"):
                 try:
                     requests = rounds.send(results) if results is not None else next(rounds)
                 except StopIteration as finished:
-                    answer, state = finished.value
-                    break
+                    answer: tuple[GradientResult, State] = finished.value
+                    return answer
             # a step's circuits have parameters and draw labels of their own: on a simulator they never come again
             results = await self.run(requests, label=label, reusable=False)
-        used = self.tracker.total - before
-        counted = replace(
-            answer,
-            n_circuit_executions=used.circuits,
-            n_shots=used.shots,
-            n_jobs=used.jobs,
-            computation_time_ms=1000 * (time.perf_counter() - begin),
-        )
-        return counted, state
 
     async def cancel_open_jobs(self) -> int:
         """Ask a remote backend to cancel every open job of the journal; returns how many there were."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -132,28 +134,51 @@ class CallableLoss:
     initial_parameters: ClassVar[FloatArray] = _EMPTY
 
     def __call__(self, outputs: FloatArray, targets: FloatArray, parameters: FloatArray) -> LossValue:
-        step = 1e-5
-        gradient = np.empty_like(outputs)
-        for index in np.ndindex(*outputs.shape):
-            moved = outputs.copy()
-            moved[index] += step
-            above = self._value(moved, targets)
-            moved[index] -= 2 * step
-            gradient[index] = (above - self._value(moved, targets)) / (2 * step)
-        return LossValue(self._value(outputs, targets), gradient, _EMPTY)
+        def value(moved: FloatArray) -> float:
+            return self._value(moved, targets)
+
+        return LossValue(value(outputs), central_differences(value, outputs), _EMPTY)
 
     def _value(self, outputs: FloatArray, targets: FloatArray) -> float:
         try:
-            value = np.asarray(self.function(outputs, targets), dtype=np.float64)
+            value = self.function(outputs, targets)
         except TypeError as error:
             raise ConfigurationError(f"the loss is called as loss(outputs, targets), which failed: {error}") from error
-        if value.ndim:
-            raise ConfigurationError(
-                f"the loss function returned an array of shape {value.shape}; it must return one number, e.g. its mean"
-            )
-        if not np.isfinite(value):
-            raise ConfigurationError(f"the loss function returned {value}; it must be finite for outputs in [-1, 1]")
-        return float(value)
+        return finite_loss(value, advice=" for outputs in [-1, 1]")
+
+
+def central_differences(function: Callable[[FloatArray], float], at: FloatArray, step: float = 1e-5) -> FloatArray:
+    """The derivatives of a function of an array by each of its entries, in the shape of the array.
+
+    >>> central_differences(lambda values: float(values[0] * values[1]), np.array([2.0, 3.0])).round(6)
+    array([3., 2.])
+    """
+    gradient = np.empty_like(at)
+    for index in np.ndindex(*at.shape):
+        above, below = at.copy(), at.copy()
+        above[index] += step
+        below[index] -= step
+        gradient[index] = (function(above) - function(below)) / (2 * step)
+    return gradient
+
+
+def finite_loss(value: object, *, advice: str = "") -> float:
+    """What a user's loss function returned, if it is one finite number.
+
+    >>> finite_loss(np.float32(0.5))
+    0.5
+    """
+    array = np.asarray(value)
+    if array.ndim:
+        raise ConfigurationError(
+            f"the loss function returned an array of shape {array.shape}; it must return one number, e.g. its mean"
+        )
+    if array.dtype.kind not in "biuf" and not isinstance(value, Real):
+        raise ConfigurationError(f"the loss function returned {value!r:.60}; it must return one real number")
+    number = float(array)
+    if not isfinite(number):
+        raise ConfigurationError(f"the loss function returned {number}; it must be finite{advice}")
+    return number
 
 
 LOSSES: dict[str, Callable[[], Loss]] = {"cross_entropy": CrossEntropy, "mse": MeanSquaredError}

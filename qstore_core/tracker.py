@@ -6,7 +6,8 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,17 @@ class StepRecord:
     shots: int
     jobs: int
     usd: float
+
+
+@dataclass(slots=True, eq=False)
+class Meter:
+    """What was run inside one block."""
+
+    tracker: PerformanceTracker
+    total: Cost = field(default_factory=Cost)
+
+
+_meters: ContextVar[tuple[Meter, ...]] = ContextVar("qstore_meters", default=())
 
 
 class PerformanceTracker:
@@ -60,9 +72,30 @@ class PerformanceTracker:
         finally:
             self.spans[name] += time.perf_counter() - begin
 
+    @contextmanager
+    def metered(self) -> Iterator[Meter]:
+        """Count what a block runs: the task it is in and those that it starts, not others that run at the same time.
+
+        >>> tracker = PerformanceTracker()
+        >>> tracker.ran(Cost(circuits=5), seconds=0.1)
+        >>> with tracker.metered() as meter:
+        ...     tracker.ran(Cost(circuits=2), seconds=0.1)
+        >>> meter.total.circuits, tracker.total.circuits
+        (2, 7)
+        """
+        meter = Meter(self)
+        token = _meters.set((*_meters.get(), meter))  # a context variable: every task has its own
+        try:
+            yield meter
+        finally:
+            _meters.reset(token)
+
     def ran(self, cost: Cost, *, seconds: float) -> None:
         """Note that circuits were run: what they cost and the wall time they took."""
         self.total += cost
+        for meter in _meters.get():
+            if meter.tracker is self:
+                meter.total += cost
         self._runs.append((cost.jobs, cost.circuits, seconds))
 
     def reused(self, circuits: int) -> None:

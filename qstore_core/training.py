@@ -165,9 +165,8 @@ class Recipe:
         parameters = np.where(self.model.trainable, state.parameters + move, state.parameters)
         loss_parameters, loss_optimizer = state.loss_parameters, state.loss_optimizer
         if len(loss_parameters):
-            loss_parameters, loss_optimizer = self.loss_optimizer.update(
-                result.loss_gradients, loss_optimizer, loss_parameters
-            )
+            aim, loss_optimizer = self.loss_optimizer.update(result.loss_gradients, loss_optimizer, loss_parameters)
+            loss_parameters = loss_parameters + result.learning_rate_factor * (aim - loss_parameters)
         return replace(
             state,
             parameters=parameters,

@@ -332,6 +332,17 @@ class TestCounts:
         assert (drive(SPSA(), problem, parameters).gradients[frozen] == 0).all()
         assert result.method == "parameter_shift"
 
+    @pytest.mark.parametrize("estimator", [*EXACT_METHODS, SPSA()], ids=lambda estimator: type(estimator).__name__)
+    def test_a_circuit_without_angles_is_no_error(self, estimator: GradientEstimator, rng: np.random.Generator) -> None:
+        """What is left of a circuit whose gates are all outside the light cone."""
+        circuit = QuantumCircuit(2).ry(0, Parameter("w"))
+        bare = replace(
+            problem_of(circuit, ["Z1"], rng),
+            structure=QuantumCircuit(2).structure,
+            affine=circuit.affine.take(np.empty(0, dtype=np.int64)),
+        )
+        assert drive(estimator, bare, np.array([0.4])).gradients.tolist() == [0.0]
+
 
 class Fixed(SPSA):
     """SPSA along one given direction for every sample."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from qstore_core.losses import (
     CrossEntropy,
     Loss,
     MeanSquaredError,
+    central_differences,
+    finite_loss,
     is_classes,
     make_loss,
     make_targets,
@@ -108,6 +111,21 @@ class TestCallableLoss:
     def test_a_value_that_is_not_finite_is_refused(self, value: float) -> None:
         with pytest.raises(ConfigurationError, match=f"the loss function returned {value}; it must be finite"):
             CallableLoss(lambda outputs, targets: value)(np.zeros((1, 1)), np.zeros((1, 1)), NOTHING)
+
+    @pytest.mark.parametrize("value", [None, "0.5", 0.5 + 0j])
+    def test_a_value_that_is_no_real_number_is_refused(self, value: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"the loss function returned .*; it must return one real number"):
+            CallableLoss(lambda outputs, targets: value)(np.zeros((1, 1)), np.zeros((1, 1)), NOTHING)
+
+    @pytest.mark.parametrize("value", [1, True, np.float32(1), np.array(1.0), Fraction(2, 2)])
+    def test_any_kind_of_real_number_is_taken(self, value: Any) -> None:
+        assert finite_loss(value) == 1.0
+        assert type(finite_loss(value)) is float
+
+    def test_differences_are_the_derivatives(self, rng: np.random.Generator) -> None:
+        at = rng.normal(size=(2, 3))
+        found = central_differences(lambda values: float(np.sum(np.sin(values) ** 2)), at)
+        np.testing.assert_allclose(found, np.sin(2 * at), rtol=0, atol=1e-9)
 
 
 class TestMakeLoss:

@@ -13,7 +13,8 @@ CONTRACT = """
     BackendManager get_backend plugins hookimpl register QuantumModel QuantumTrainer TrainingConfig TrainingMetrics
     ArrayLoader Budget Cost QuantumCircuit Parameter CircuitBatch BatchResult PauliString Backend LocalBackend
     RemoteBackend BackendCapabilities ExecutionResult HardwareEfficientQuantumLayer QuantumLayer PerformanceTracker
-    GradientResult QStoreError CircuitBatchManager QuantumCircuitCache
+    GradientResult QStoreError CircuitBatchManager QuantumCircuitCache SPSAGradientEstimator
+    ParameterShiftGradientEstimator AdaptiveGradientEstimator
 """.split()
 
 # Interfaces are shown at work by what implements them, and a marker by the plugin guide.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -95,6 +96,36 @@ class TestBottlenecks:
             raise ZeroDivisionError
         assert tracker.spans["execute"] > 0
         assert set(tracker.spans) == set(SPANS)
+
+
+class TestMeter:
+    def test_it_counts_its_own_task_and_those_it_starts(self) -> None:
+        tracker = PerformanceTracker()
+
+        async def run(circuits: int) -> None:
+            await asyncio.sleep(0)
+            tracker.ran(Cost(circuits=circuits, jobs=1), seconds=0.0)
+
+        async def call(circuits: int) -> Cost:
+            with tracker.metered() as meter:
+                await asyncio.gather(run(circuits), run(circuits))
+                await run(1)
+            await run(100)
+            return meter.total
+
+        async def both() -> list[Cost]:
+            return await asyncio.gather(call(5), call(7))
+
+        assert asyncio.run(both()) == [Cost(circuits=11, jobs=3), Cost(circuits=15, jobs=3)]
+        assert tracker.total == Cost(circuits=226, jobs=8)
+
+    def test_meters_nest_and_other_trackers_do_not_count(self) -> None:
+        tracker, other = PerformanceTracker(), PerformanceTracker()
+        with tracker.metered() as outer, other.metered() as elsewhere:
+            with tracker.metered() as inner:
+                tracker.ran(Cost(circuits=2), seconds=0.0)
+            tracker.ran(Cost(circuits=3), seconds=0.0)
+        assert (outer.total.circuits, inner.total.circuits, elsewhere.total.circuits) == (5, 2, 0)
 
 
 class TestSpeedup:

@@ -127,7 +127,7 @@ def shifted(problem: Problem, parameters: FloatArray, table: ShiftTable, key: St
     angles = np.repeat(base[None], 1 + n_shifts, axis=0)
     angles[np.arange(1, 1 + n_shifts), :, table.angles] += table.shifts[:, None]
     draws = key.draws(sample=samples, term=np.arange(1 + n_shifts)[:, None])
-    return problem.angle_batch(angles.reshape(-1, base.shape[1]), draws.ravel())
+    return problem.angle_batch(angles.reshape(draws.size, base.shape[1]), draws.ravel())
 
 
 def _variance(folded: Folded, share: float) -> float:
