@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -14,20 +13,17 @@ from qstore_core.arrays import FloatArray
 from qstore_core.averaging import next_average
 from qstore_core.backend import BackendCapabilities
 from qstore_core.checkpoint import Checkpoint
-from qstore_core.config import SPSA_STEP, TrainingConfig
+from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader, Batch
-from qstore_core.errors import ConfigurationError, DataError
-from qstore_core.estimators.schedule import with_estimators
-from qstore_core.estimators.spsa import SPSA
+from qstore_core.errors import DataError
 from qstore_core.executor import Executor
 from qstore_core.losses import LOSSES, Loss, MeanSquaredError, make_loss, make_targets
+from qstore_core.methods import make_estimator, make_loss_optimizer, make_parameter_optimizer
 from qstore_core.model import QuantumModel
-from qstore_core.optimizers import RATED, Optimizer, OptimizerState, clip_by_norm, make_optimizer
+from qstore_core.optimizers import Optimizer, OptimizerState, clip_by_norm
 from qstore_core.problem import GradientEstimator, GradientResult, Problem, Rounds
 from qstore_core.randomness import StepKey
-from qstore_core.registry import default_registry
-from qstore_core.spall import CALIBRATION_DIRECTIONS, DIFFERENCE_DECAY
 
 Loader: TypeAlias = Iterable[Batch] | AsyncIterable[Batch]
 """What gives the mini-batches: any re-iterable of `(x, y)`, sync or async."""
@@ -205,69 +201,15 @@ def make_recipe(
         n_steps: The steps of the whole run, where they are known.
     """
     loss = make_loss(config.loss, labels_are_classes=labels_are_classes)
-    optimizers = _optimizer(config, n_steps), _loss_optimizer(config)
-    return Recipe(model, config, loss, not labels_are_classes, make_estimator(config), *optimizers)
-
-
-def _optimizer(config: TrainingConfig, n_steps: int | None) -> Optimizer:
-    return make_optimizer(
-        config.optimizer,
-        learning_rate=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        learning_rate_decay=config.learning_rate_decay,
-        first_move=config.spsa_a_initial,
-        n_steps=n_steps,
-        options=config.optimizer_options,
+    return Recipe(
+        model,
+        config,
+        loss,
+        regression=not labels_are_classes,
+        estimator=make_estimator(config),
+        optimizer=make_parameter_optimizer(config, n_steps),
+        loss_optimizer=make_loss_optimizer(config),
     )
-
-
-def _loss_optimizer(config: TrainingConfig) -> Optimizer:
-    """The rule of the loss's own parameters, whose gradient is classical: the same if it goes by gradients, else Adam.
-
-    A scale is not pulled towards 0.
-    """
-    if config.optimizer not in RATED:
-        return make_optimizer("adam", learning_rate=config.learning_rate)
-    return _optimizer(replace(config, weight_decay=0.0), None)
-
-
-def make_estimator(config: TrainingConfig) -> GradientEstimator:
-    """The gradient estimator that a configuration asks for; Q-Store's names for kinds of SPSA are translated.
-
-    >>> make_estimator(TrainingConfig(gradient_method="spsa_subsampled", gradient_subsample_size=3)).subsample
-    3
-    """
-    if config.optimizer == "rotosolve":
-        return _create("rotosolve", {})
-    if config.optimizer == "spall" and config.gradient_method == "adaptive":
-        return _named(config, "spsa", config.gradient_options)
-    return _named(config, config.gradient_method, config.gradient_options)
-
-
-def _named(config: TrainingConfig, method: str, options: Mapping[str, Any]) -> GradientEstimator:
-    """The estimator that a name means with these settings, and further options."""
-    c = None if config.spsa_c_initial == SPSA_STEP else config.spsa_c_initial
-    spsa: dict[str, Any] = {"c": c}
-    if config.optimizer == "spall":
-        spsa = {"c": config.spsa_c_initial, "decay": DIFFERENCE_DECAY, "first_directions": CALIBRATION_DIRECTIONS}
-    translated: dict[str, tuple[str, dict[str, Any]]] = {
-        "spsa": ("spsa", spsa),
-        "spsa_parallel": ("spsa", spsa),
-        "spsa_subsampled": ("spsa", {**spsa, "subsample": config.gradient_subsample_size}),
-        "adaptive": ("adaptive", {"spsa": SPSA(c=c)}),
-    }
-    name, settings = translated.get(method, (method, {}))
-    if name == "rotosolve":
-        raise ConfigurationError("rotosolve makes steps, not gradients: use TrainingConfig(optimizer='rotosolve')")
-    if name == "schedule":
-        options = with_estimators(options, partial(_named, config))
-    return _create(name, {**settings, **options})
-
-
-def _create(name: str, options: Mapping[str, Any]) -> GradientEstimator:
-    estimator: GradientEstimator = default_registry().create("gradient_estimator", name, **options)
-    return estimator
 
 
 async def batches_of(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Batch]:

@@ -15,12 +15,13 @@ from qstore_core.checkpoint import Checkpoint
 from qstore_core.config import TrainingConfig
 from qstore_core.errors import CapabilityError, ConfigurationError, UnknownNameError
 from qstore_core.executor import Executor
+from qstore_core.methods import make_estimator
 from qstore_core.model import QuantumModel
 from qstore_core.optimizers import RATED
 from qstore_core.registry import get_backend
 from qstore_core.run import Run
 from qstore_core.surroundings import check_backend
-from qstore_core.training import Loader, Recipe, batches_of, make_estimator
+from qstore_core.training import Loader, Recipe, batches_of
 
 SIMULATOR = "mock"
 """The backend that warm starts run on: exact, and with an adjoint gradient."""

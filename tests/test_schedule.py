@@ -17,11 +17,11 @@ from qstore_core.estimators.adaptive import Adaptive
 from qstore_core.estimators.parameter_shift import ParameterShift
 from qstore_core.estimators.schedule import Schedule
 from qstore_core.estimators.spsa import SPSA
+from qstore_core.methods import make_estimator
 from qstore_core.model import QuantumModel
 from qstore_core.problem import GradientEstimator
 from qstore_core.registry import get_backend
 from qstore_core.trainer import QuantumTrainer
-from qstore_core.training import make_estimator
 
 X = np.random.default_rng(1).normal(size=(12, 2))
 Y = (X[:, 0] + 0.3 * X[:, 1] > 0).astype(np.int64)

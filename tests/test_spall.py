@@ -11,11 +11,12 @@ from qstore_core.config import TrainingConfig
 from qstore_core.data import ArrayLoader
 from qstore_core.errors import ConfigurationError
 from qstore_core.estimators.spsa import SPSA
+from qstore_core.methods import make_estimator
 from qstore_core.model import QuantumModel
 from qstore_core.registry import get_backend
 from qstore_core.spall import Spall
 from qstore_core.trainer import QuantumTrainer
-from qstore_core.training import make_estimator, make_recipe
+from qstore_core.training import make_recipe
 
 X = np.random.default_rng(1).normal(size=(12, 2))
 Y = (X[:, 0] > 0).astype(np.int64)
