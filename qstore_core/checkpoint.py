@@ -38,7 +38,7 @@ class Checkpoint:
         seed: The run's seed.
         step: Steps done.
         epoch: Epochs done.
-        batches_done: Batches done of the epoch that was begun.
+        samples_done: Samples used of the epoch that was begun.
         spent: What the run has cost so far.
         scaler: The arrays of the model's feature scaler, or nothing.
         average: The average of the iterates, where one is kept; see `qstore_core.averaging`.
@@ -55,7 +55,7 @@ class Checkpoint:
     seed: int
     step: int
     epoch: int
-    batches_done: int
+    samples_done: int
     spent: Cost
     scaler: Mapping[str, FloatArray] = field(default_factory=dict)
     average: Mapping[str, Any] = field(default_factory=dict)

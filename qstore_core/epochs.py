@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from qstore_core.cost import Cost
-from qstore_core.data import ArrayLoader
+from qstore_core.data import ArrayLoader, Batch
 from qstore_core.errors import BackendError, BudgetExceededError
 from qstore_core.problem import GradientResult
 from qstore_core.progress import Progress
 from qstore_core.run import Run
+from qstore_core.stream import mini_batches, size_of
 from qstore_core.tracker import StepRecord
 from qstore_core.training import Loader, TrainingMetrics, batches_of
 
@@ -39,15 +40,11 @@ async def train_epoch(
     """
     begin, before = time.perf_counter(), run.spent - run.ahead
     losses, norms, sizes = [], [], []
-    done, index = run.state.batches_done, 0
-    async for x, y in batches_of(loader, run.state.epoch, run.state.seed):
-        index += 1
-        if index <= done:
-            continue
+    async for x, y in _mini_batches(run, batches_of(loader, run.state.epoch, run.state.seed), run.state.samples_done):
         result = await _step(run, x, y)
         losses.append(result.function_value)
         norms.append(float(np.linalg.norm(result.gradients)))
-        sizes.append(len(np.atleast_1d(y)))
+        sizes.append(size_of((x, y)))
         bar.step(result.function_value, run.spent)
         await asyncio.sleep(0)  # lets Ctrl-C and other tasks in, between two steps
     validation: Mapping[str, float] = {}
@@ -68,8 +65,17 @@ async def train_epoch(
     )
     if run.directory is not None:
         run.directory.append_metrics({"kind": "epoch", "step": run.state.step, **asdict(metrics)})
-    run.accept(replace(run.state, epoch=metrics.epoch, batches_done=0))  # last: what was interrupted is done again
+    run.accept(replace(run.state, epoch=metrics.epoch, samples_done=0))  # last: what was interrupted is done again
     return metrics
+
+
+def _mini_batches(run: Run, batches: AsyncIterator[Batch], skip: int = 0) -> AsyncIterator[Batch]:
+    """The samples of each of the run's steps."""
+
+    def wanted(x: Any, y: Any) -> int | None:
+        return run.recipe.wanted_samples(run.state, x, y, run.executor)
+
+    return mini_batches(batches, wanted, skip=skip)
 
 
 async def _together(wanted: Awaitable[Mapping[str, float]], beside: Awaitable[None]) -> Mapping[str, float]:
@@ -89,7 +95,8 @@ async def _run_ahead(run: Run, loader: Loader) -> None:
     """
     if not run.executor.is_remote or not isinstance(loader, ArrayLoader):
         return
-    x, y = next(loader.epoch(run.state.epoch + 1, run.state.seed))
+    following = batches_of(loader, run.state.epoch + 1, run.state.seed)
+    x, y = await anext(_mini_batches(run, following))
     try:
         run.ahead = await run.recipe.run_ahead(run.state, x, y, run.executor)
     except (BudgetExceededError, BackendError) as error:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
 from qstore_core.cost import Cost
 from qstore_core.executor import Executor
-from qstore_core.problem import Problem, Request, Rounds, State, require_whole
+from qstore_core.problem import Problem, Request, Rounds, SampleChooser, State, require_whole
 from qstore_core.randomness import StepKey
 from qstore_core.training import Recipe
 
@@ -43,16 +44,17 @@ def estimate_run(
     recipe: Recipe, executor: Executor, *, n_samples: int, n_validation: int, batch_size: int, epochs: int
 ) -> RunEstimate:
     """Ask the estimator for the circuits of every step, answer with zeros, and price what it asked for."""
-    sizes = _sizes(require_whole("n_samples", n_samples), batch_size)
-    passes = max(1, min(epochs, _MOST_STEPS // len(sizes)))
-    costs = list(_step_costs(recipe, executor, sizes * passes))
-    last = sum(costs[-len(sizes) :], Cost())
-    training = sum(costs, Cost()) + _times(last, epochs - passes)
-    full = [cost for cost, size in zip(costs, sizes * passes, strict=True) if size == sizes[0]]
+    require_whole("n_samples", n_samples)
+    passes = list(_passes(recipe, executor, n_samples, batch_size, epochs))
+    rest = epochs - len(passes)
+    n_steps = sum(map(len, passes)) + rest * len(passes[-1])
+    training = sum((cost for steps in passes for cost, _ in steps), Cost())
+    training += _times(sum((cost for cost, _ in passes[-1]), Cost()), rest)
+    full = [cost for steps in passes for cost, size in steps if size == steps[0][1]]
     full.sort(key=lambda cost: (cost.usd_high, cost.circuits))
     batches = Counter(_sizes(n_validation, batch_size)).items()
     validation = sum((_times(_forward_cost(recipe, executor, size), count) for size, count in batches), Cost())
-    return RunEstimate(full[len(full) // 2], epochs * len(sizes), validation, training + _times(validation, epochs))
+    return RunEstimate(full[len(full) // 2], n_steps, validation, training + _times(validation, epochs))
 
 
 def _sizes(n_samples: int, batch_size: int) -> list[int]:
@@ -61,21 +63,34 @@ def _sizes(n_samples: int, batch_size: int) -> list[int]:
     return [batch_size] * full + [rest] * bool(rest)
 
 
-def _step_costs(recipe: Recipe, executor: Executor, sizes: Sequence[int]) -> Iterator[Cost]:
-    """What steps on batches of these sizes take, one after the other."""
-    parameters = recipe.model.parameters
-    problems = {size: _problem(recipe, executor, size) for size in set(sizes)}
-    state = recipe.estimator.start(problems[sizes[0]], parameters)
-    for step, size in enumerate(sizes):
-        rounds = recipe.estimator.gradient(problems[size], parameters, state, StepKey(0, "estimate", step))
-        cost, state = _priced(rounds, executor)
-        yield cost
+def _passes(
+    recipe: Recipe, executor: Executor, n_samples: int, batch_size: int, epochs: int
+) -> Iterator[list[tuple[Cost, int]]]:
+    """For one epoch after the other what each of its steps takes, and its samples; one epoch at least."""
+    estimator, parameters = recipe.estimator, recipe.model.parameters
+    problem = cache(partial(_problem, recipe, executor))
+    state = estimator.start(problem(min(batch_size, n_samples)), parameters)
+    step = 0
+    for _ in range(max(1, epochs)):
+        if step >= _MOST_STEPS:
+            return
+        taken: list[tuple[Cost, int]] = []
+        left = n_samples
+        while left:
+            wanted = estimator.wanted_samples(state) if isinstance(estimator, SampleChooser) else None
+            size = min(left, wanted or batch_size)
+            rounds = estimator.gradient(problem(size), parameters, state, StepKey(0, "estimate", step))
+            cost, state = _priced(rounds, executor)
+            taken.append((cost, size))
+            left, step = left - size, step + 1
+        yield taken
 
 
 def _problem(recipe: Recipe, executor: Executor, n_samples: int) -> Problem:
     features = np.zeros((n_samples, recipe.model.input_dim))
     targets = np.zeros((n_samples, recipe.model.output_dim))
-    return recipe.problem(features, targets, recipe.loss.initial_parameters, executor.backend.capabilities)
+    problem = recipe.problem(features, targets, recipe.loss.initial_parameters, executor.backend.capabilities)
+    return replace(problem, price=executor.price)
 
 
 def _priced(rounds: Rounds, executor: Executor) -> tuple[Cost, State]:

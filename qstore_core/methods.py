@@ -71,7 +71,7 @@ def _named(config: TrainingConfig, method: str, options: Mapping[str, Any]) -> G
         "spsa": ("spsa", spsa),
         "spsa_parallel": ("spsa", spsa),
         "spsa_subsampled": ("spsa", {**spsa, "subsample": config.gradient_subsample_size}),
-        "adaptive": ("adaptive", {"spsa": SPSA(c=c)}),
+        "adaptive": ("adaptive", {"spsa": SPSA(c=c), "learning_rate": config.learning_rate}),
     }
     name, settings = translated.get(method, (method, {}))
     if name == "rotosolve":

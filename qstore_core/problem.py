@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -193,6 +193,15 @@ class GradientEstimator(Protocol):
 
     def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
         """One step: a generator that yields tuples of batches, is sent their results, and returns the gradient."""
+        ...
+
+
+@runtime_checkable
+class SampleChooser(Protocol):
+    """An estimator that chooses how many samples each of its steps takes, whatever the loader's batches are."""
+
+    def wanted_samples(self, state: State) -> int | None:
+        """The samples of the next step; None: a batch of the loader."""
         ...
 
 

@@ -168,7 +168,7 @@ def _fresh(recipe: Recipe, settings: Mapping[str, Any]) -> Checkpoint:
         seed=seed,
         step=0,
         epoch=0,
-        batches_done=0,
+        samples_done=0,
         spent=Cost(),
         scaler={} if model.scaler is None else model.scaler.to_arrays(),
     )

@@ -22,8 +22,9 @@ from qstore_core.losses import LOSSES, Loss, MeanSquaredError, make_loss, make_t
 from qstore_core.methods import make_estimator, make_loss_optimizer, make_parameter_optimizer
 from qstore_core.model import QuantumModel
 from qstore_core.optimizers import Optimizer, OptimizerState, clip_by_norm
-from qstore_core.problem import GradientEstimator, GradientResult, Problem, Rounds
+from qstore_core.problem import GradientEstimator, GradientResult, Problem, Rounds, SampleChooser
 from qstore_core.randomness import StepKey
+from qstore_core.stream import size_of
 
 Loader: TypeAlias = Iterable[Batch] | AsyncIterable[Batch]
 """What gives the mini-batches: any re-iterable of `(x, y)`, sync or async."""
@@ -136,7 +137,7 @@ class Recipe:
             rounds = self._rounds(state, x, y, executor)
         result, memory = await executor.drive(rounds, label=_label(state))
         with executor.tracker.span("optimise"):
-            return self._updated(state, result, memory), result
+            return self._updated(state, result, memory, size_of((x, y))), result
 
     async def run_ahead(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> Cost:
         """Run the first circuits of the step from `state`, so that it finds their results; returns what they took.
@@ -151,12 +152,24 @@ class Recipe:
         return price
 
     def _rounds(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> Rounds:
-        problem = self.problem(x, y, state.loss_parameters, executor.backend.capabilities)
-        problem = replace(problem, price=executor.price, remaining=executor.account.remaining)
+        problem = self._charged(x, y, state, executor)
         memory = self.estimator.start(problem, state.parameters) if state.step == 0 else state.estimator
         return self.estimator.gradient(problem, state.parameters, memory, StepKey(state.seed, "train", state.step))
 
-    def _updated(self, state: Checkpoint, result: GradientResult, memory: Any) -> Checkpoint:
+    def wanted_samples(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> int | None:
+        """How many samples the step from `state` takes, given a batch of the loader; None: that batch."""
+        if not isinstance(self.estimator, SampleChooser):
+            return None
+        memory = state.estimator
+        if state.step == 0:
+            memory = self.estimator.start(self._charged(x, y, state, executor), state.parameters)
+        return self.estimator.wanted_samples(memory)
+
+    def _charged(self, x: ArrayLike, y: ArrayLike, state: Checkpoint, executor: Executor) -> Problem:
+        problem = self.problem(x, y, state.loss_parameters, executor.backend.capabilities)
+        return replace(problem, price=executor.price, remaining=executor.account.remaining)
+
+    def _updated(self, state: Checkpoint, result: GradientResult, memory: Any, n_samples: int) -> Checkpoint:
         move, optimizer = self._move(state, result)
         parameters = np.where(self.model.trainable, state.parameters + move, state.parameters)
         loss_parameters, loss_optimizer = state.loss_parameters, state.loss_optimizer
@@ -172,7 +185,7 @@ class Recipe:
             average=next_average(state.average, self.config.parameter_averaging, parameters, loss_parameters),
             estimator=memory,
             step=state.step + 1,
-            batches_done=state.batches_done + 1,
+            samples_done=state.samples_done + n_samples,
         )
 
     def _move(self, state: Checkpoint, result: GradientResult) -> tuple[FloatArray, OptimizerState]:

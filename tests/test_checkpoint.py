@@ -32,7 +32,7 @@ def checkpoint(rng: np.random.Generator) -> Checkpoint:
         seed=2**63 - 1,
         step=12,
         epoch=3,
-        batches_done=2,
+        samples_done=2,
         spent=Cost(usd_low=0.1, usd_high=0.3, circuits=480, shots=48000, jobs=12, seconds=1.5),
         scaler={"mean": rng.normal(size=3), "components": rng.normal(size=(3, 2))},
     )

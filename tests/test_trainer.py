@@ -181,7 +181,7 @@ class TestResuming:
         with pytest.raises(type(stop)):
             self.run(tmp_path / "parts", method, optimizer, backend=broken)
         kept = load_checkpoint(tmp_path / "parts" / "checkpoint.npz")
-        assert (kept.step, kept.epoch, kept.batches_done) == (steps, steps // 3, steps % 3)
+        assert (kept.step, kept.epoch) == (steps, steps // 3)
         self.run(tmp_path / "parts", method, optimizer, resume=True)
         assert state_of(tmp_path / "parts") == state_of(tmp_path / "whole")
         assert [line["step"] for line in lines(tmp_path / "parts", "step")] == list(range(1, 10))

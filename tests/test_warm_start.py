@@ -103,7 +103,7 @@ class TestWhereItEnds:
         ended = load_checkpoint(tmp_path / "exact" / "checkpoint.npz")
         np.testing.assert_array_equal(state.parameters, ended.parameters)
         np.testing.assert_array_equal(state.loss_parameters, ended.loss_parameters)
-        assert (ended.step, state.step, state.epoch, state.batches_done, state.warm_started) == (9, 0, 0, 0, True)
+        assert (ended.step, state.step, state.epoch, state.samples_done, state.warm_started) == (9, 0, 0, 0, True)
 
     def test_optimiser_and_average_begin_anew(self, tmp_path: Path) -> None:
         state = begun(tmp_path, parameter_averaging=0.5)
