@@ -13,6 +13,7 @@ from qstore_core.backend import Prices
 from qstore_core.batch import CircuitBatch
 from qstore_core.cost import Budget, Cost
 from qstore_core.estimators.parameter_shift import ShiftTable
+from qstore_core.estimators.signal import Signal
 from qstore_core.measurement import measurement_plan
 from qstore_core.problem import Problem
 
@@ -22,8 +23,11 @@ REFERENCE = Prices(per_circuit=0.30, per_shot=0.00145)
 FEWEST_SHOTS = 8
 """Below this the bias of O(1/shots), and the noise of what is estimated from them, are no longer small."""
 
+_SLACK = 0.03
+"""How much dearer than the cheapest plan one may be that needs fewer steps."""
+
 _SAMPLES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-_DIRECTIONS = (1, 2, 4, 8, 16, 32)
+_DIRECTIONS = (2, 4, 8, 16, 32)
 _SHOTS = tuple(int(8 * 2 ** (power / 2)) for power in range(32))
 
 Method = Literal["spsa", "parameter_shift"]
@@ -49,32 +53,13 @@ class Plan:
     directions: int
     shots: int
 
+    def __str__(self) -> str:
+        directions = f", {self.directions} directions" if self.directions > 1 else ""
+        return f"{self.method}, {self.samples} sample(s){directions}, {self.shots} shots"
+
     def rows(self, n_shifts: int) -> int:
         """The rows of the step's batch, for a circuit with so many shifts."""
         return self.samples * (2 * self.directions if self.method == "spsa" else 1 + n_shifts)
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """What is known of the gradients h of single samples.
-
-    Attributes:
-        square: `|mean h|^2`, what the steps go down by.
-        spread: `mean |h - mean h|^2` over samples.
-        one_shot: The mean over samples of the variance that one shot gives the loss of a sample.
-
-    >>> Signal(square=1.0, spread=20.0, one_shot=20.0).second_moment
-    21.0
-    """
-
-    square: float
-    spread: float
-    one_shot: float
-
-    @property
-    def second_moment(self) -> float:
-        """`mean |h|^2`."""
-        return self.square + self.spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +104,7 @@ class Landscape:
         samples, shots = plan.samples, plan.shots
         if plan.method == "parameter_shift":
             return (signal.spread + signal.one_shot * self.shift_weight / shots) / samples
-        directions = (self.n_active - 1) * signal.second_moment
+        directions = max(0, self.n_active - 1) * signal.second_moment
         noise = self.n_active * signal.one_shot / (2 * self.c**2 * shots)
         return (signal.spread + (directions + noise) / plan.directions) / samples
 
@@ -132,13 +117,19 @@ class Choice:
         plan: The plan.
         variance: The variance it is expected to have.
         usd: Its price, on the reading that is planned on.
-        merit: `(G + kappa V) usd`: what a fixed amount of progress costs, up to a factor.
+        steps: `G + kappa V`: the steps that a fixed amount of progress takes, up to a factor.
+        merit: `(G + kappa V) usd`: what it costs, up to the same factor.
     """
 
     plan: Plan
     variance: float
     usd: float
+    steps: float
     merit: float
+
+    def is_close_to(self, cheapest: Choice) -> bool:
+        """Whether it is hardly dearer than another, with no more shots a circuit."""
+        return self.merit <= (1 + _SLACK) * cheapest.merit and self.plan.shots <= cheapest.plan.shots
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +137,8 @@ class Planner:
     """Weighs every plan of a grid with the backend's own prices, which have minimums and steps.
 
     The steps that a given progress needs grow as `1 + kappa V / G`, so the cheapest plan minimises `(G + kappa V) usd`
-    (compare Ito, arXiv 2302.04422, and gCANS, arXiv 2108.10434, which weigh shots alone).
+    (compare Ito, arXiv 2302.04422, and gCANS, arXiv 2108.10434, which weigh shots alone). Of the plans that are dearer
+    than that by up to 3% it takes the one with the fewest steps: jobs wait in queues.
 
     Attributes:
         problem: What is to be run, for its structure, prices and limits.
@@ -160,13 +152,17 @@ class Planner:
     problem: Problem
     landscape: Landscape
     most_shots: int
-    kappa: float = 1.0
+    kappa: float = 0.1
     reading: Reading = "dearer"
     most_samples: int = _SAMPLES[-1]
 
     def best(self, signal: Signal) -> Choice | None:
         """The cheapest plan within what is left of the budget; None where nothing fits."""
-        return min(self._choices(_grid(self.most_samples, self.most_shots), signal), key=_merit, default=None)
+        choices = list(self._choices(_grid(self.most_samples, self.most_shots), signal))
+        if not choices:
+            return None
+        cheapest = min(choices, key=lambda choice: choice.merit)
+        return min((each for each in choices if each.is_close_to(cheapest)), key=lambda choice: choice.steps)
 
     def weigh(self, plan: Plan, signal: Signal) -> Choice | None:
         """A plan with its merit; None where the budget does not allow it."""
@@ -179,7 +175,8 @@ class Planner:
             if _fits(cost, self.problem.remaining):
                 usd = cost.usd_high if self.reading == "dearer" else cost.usd_low
                 variance = self.landscape.variance(plan, signal)
-                yield Choice(plan, variance, usd, (signal.square + self.kappa * variance) * usd)
+                steps = signal.square + self.kappa * variance
+                yield Choice(plan, variance, usd, steps, steps * usd)
 
     def _price(self, n_rows: int, shots: int) -> Cost:
         declared = self.problem.capabilities.prices
@@ -192,23 +189,20 @@ class Planner:
 
 @lru_cache(maxsize=64)
 def _grid(most_samples: int, most_shots: int) -> tuple[Plan, ...]:
-    methods: list[tuple[Method, int]] = [*(("spsa", count) for count in _DIRECTIONS), ("parameter_shift", 1)]
-    return tuple(
-        Plan(method, samples, directions, shots)
-        for samples in _SAMPLES
-        if samples <= most_samples
-        for shots in (*(each for each in _SHOTS if each < most_shots), most_shots)
-        for method, directions in methods
+    """Every plan worth weighing: a further direction of a sample helps no more than a further sample."""
+    samples = [each for each in _SAMPLES if each < most_samples] + [most_samples]
+    shots = [each for each in _SHOTS if each < most_shots] + [most_shots]
+    return (
+        *(Plan("spsa", count, 1, each) for count in samples for each in shots),
+        *(Plan("spsa", most_samples, directions, each) for directions in _DIRECTIONS for each in shots),
+        *(Plan("parameter_shift", count, 1, each) for count in samples for each in shots),
     )
-
-
-def _merit(choice: Choice) -> float:
-    return choice.merit
 
 
 def _like(problem: Problem, n_rows: int, shots: int) -> CircuitBatch:
     """A batch of that size, to be priced and not run."""
-    angles, draws = np.zeros((n_rows, problem.structure.n_angles)), np.zeros(n_rows, dtype=np.uint64)
+    angles = np.ones((n_rows, problem.structure.n_angles))  # not 0: a gate that does nothing may be free
+    draws = np.zeros(n_rows, dtype=np.uint64)
     return replace(problem, shots=shots).angle_batch(angles, draws)
 
 
