@@ -12,10 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from qstore_ionq.backend import IonQBackend
 from qstore_ionq.emulator.cli import main, options_of
 from qstore_ionq.emulator.fixture import ionq_emulator  # noqa: F401
 from qstore_ionq.emulator.process import RunningEmulator, arguments_of
 from qstore_ionq.emulator.server import serve
+
+from qstore_core import get_backend
+from qstore_core.backend import JobState
+from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.circuit import QuantumCircuit
+from qstore_core.gates import GATES
 
 
 class EmulatorThread(RunningEmulator):
@@ -89,3 +96,44 @@ def http() -> Callable[..., Any]:
             )
 
     return ask
+
+
+@pytest.fixture(scope="session")
+def connect() -> Callable[..., IonQBackend]:
+    """`connect(running, "qpu", target=...)`: a backend on an emulator."""
+
+    def make(running: RunningEmulator, name: str = "simulator", **options: Any) -> IonQBackend:
+        backend = get_backend(f"ionq.{name}", **{"remote_host": running.url, "api_key": "emulator-key", **options})
+        assert isinstance(backend, IonQBackend)
+        return backend
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_job() -> Callable[..., tuple[BatchResult, ...]]:
+    """`run_job(backend, *batches, token="t")`: the results of one job, without an executor."""
+
+    async def run(backend: IonQBackend, batches: tuple[CircuitBatch, ...], token: str) -> tuple[BatchResult, ...]:
+        compiled = [backend.compile(batch.structure, batch.groups) for batch in batches]
+        job = await backend.submit(batches, compiled, token)
+        while (await backend.status(job)).state is not JobState.DONE:
+            await asyncio.sleep(0.01)
+        return await backend.fetch(job, batches, compiled)
+
+    return lambda backend, *batches, token="t": asyncio.run(run(backend, batches, token))
+
+
+@pytest.fixture(scope="session")
+def random_circuit() -> Callable[..., QuantumCircuit]:
+    """`random_circuit(rng, n_qubits, length=25)`: any gates of qstore that fit, anywhere, at random angles."""
+
+    def build(rng: np.random.Generator, n_qubits: int, length: int = 25) -> QuantumCircuit:
+        circuit = QuantumCircuit(n_qubits)
+        names = [name for name, gate in GATES.items() if gate.n_qubits <= n_qubits]
+        for name in map(str, rng.choice(names, size=length)):
+            qubits = rng.permutation(n_qubits)[: GATES[name].n_qubits]
+            circuit = circuit.append(name, qubits, rng.normal(scale=2.0) if GATES[name].has_angle else None)
+        return circuit
+
+    return build
