@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from qstore_core.errors import UnknownNameError
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_ionq.native.binding import bind, slots_of
 from qstore_ionq.native.bound import BoundProgram
 from qstore_ionq.native.pauli_form import pauli_form
-from qstore_ionq.native.poles import Family
+from qstore_ionq.native.poles import FAMILIES, Family
 from qstore_ionq.native.program import NativeProgram, Program, QISProgram, Template
 from qstore_ionq.native.qis import compile_qis
 from qstore_ionq.native.schedule import schedule
@@ -39,12 +40,17 @@ def compile_native(structure: CircuitStructure, groups: Sequence[MeasurementGrou
         groups: The bases to measure in; rotations into them are merged with the last pulses.
         family: The device's two-qubit gate: "zz" (Forte) or "ms" (Aria).
 
+    Raises:
+        UnknownNameError: There is no such family.
+
     >>> from qstore_core import MeasurementGroup, Parameter, QuantumCircuit
     >>> circuit = QuantumCircuit(2).ry(0, Parameter("a")).ry(1, Parameter("b")).rzz(0, 1, Parameter("c")).h(0)
     >>> program = compile_native(circuit.structure, (MeasurementGroup(((0, "Z"), (1, "Y"))),), family="ms")
     >>> program.gate_counts(0)
     (3, 1)
     """
+    if family not in FAMILIES:
+        raise UnknownNameError.of("family", family, FAMILIES)
     templates = tuple(_template(structure, group, family) for group in groups)
     return NativeProgram(family, structure.n_qubits, structure.n_angles, templates)
 

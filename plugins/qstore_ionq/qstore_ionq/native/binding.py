@@ -11,7 +11,7 @@ from qstore_ionq.native.frames import Frame
 from qstore_ionq.native.instructions import Couple, Flip, Instruction, Merge, Pulse, Turn
 from qstore_ionq.native.rotations import TURN, evaluate
 from qstore_ionq.native.schedule import Schedule
-from qstore_ionq.native.signs import odd
+from qstore_ionq.native.signs import half_turn_and_rest, odd
 
 _DECIMALS = 15  # of a turn; what comes after is rounding, and would make the text of every phase longer
 _SAME = 1e-13  # turns under which two phases are one
@@ -63,11 +63,9 @@ class _Binding:
         self.frames = [Frame(len(rows)) for _ in range(schedule.n_wires)]
         angles = evaluate(schedule.angles, rows)
         self.cosines, self.sines = np.cos(angles), np.sin(angles)
-        turns = np.arctan2(self.sines, self.cosines) / TURN
-        self.half_turns = np.abs(turns) > 0.25
-        self.rests = turns - np.where(self.half_turns, np.copysign(0.5, turns), 0.0)
+        self.half_turns, self.rests = half_turn_and_rest(np.arctan2(self.sines, self.cosines) / TURN)
         bits = self.rests < 0 if schedule.family == "zz" else self.half_turns
-        self.odd = odd(schedule.parities, np.concatenate([self.everywhere[None], bits]))
+        self.bits = np.concatenate([self.everywhere[None], bits])
         self.numbers: list[tuple[FloatArray, ...]] = []
         self.present: list[BoolArray] = []
         self.pulses: dict[int, list[int]] = {}
@@ -81,11 +79,14 @@ class _Binding:
             case Merge(wire):
                 self._merge(*self.pulses[wire][-2:])
             case Flip(wire, (before, after)):
-                rows = self.odd[before] ^ self.odd[after]
+                rows = self._is_minus(before) ^ self._is_minus(after)
                 self._add(rows, np.zeros(len(rows)))
                 self.frames[wire].half_pulse(rows)
             case Couple():
                 self._couple(instruction)
+
+    def _is_minus(self, sign: int) -> BoolArray:
+        return odd(self.schedule.parities[sign], self.bits)
 
     def _add(self, rows: BoolArray, *numbers: FloatArray) -> None:
         self.present.append(rows)
@@ -94,7 +95,7 @@ class _Binding:
     def _pulse(self, pulse: Pulse) -> None:
         """GPI2 about the letter's azimuth takes the pole beside it; a quarter turn before, onto it."""
         frame = self.frames[pulse.wire]
-        ahead = np.where(self.odd[pulse.sign], -0.25, 0.25) if pulse.onto else 0.0
+        ahead = np.where(self._is_minus(pulse.sign), -0.25, 0.25) if pulse.onto else 0.0
         phase = _phase(frame.azimuth(pulse.letter) - ahead)
         frame.quarter_pulse(phase)
         self.pulses.setdefault(pulse.wire, []).append(len(self.numbers))
@@ -133,7 +134,7 @@ class _Binding:
         if self.schedule.family == "ms":
             return ~self.everywhere, np.where(negative, -0.25, 0.25)
         first, second = couple.signs
-        return self.odd[first] ^ self.odd[second] ^ negative, np.full(len(self.everywhere), 0.25)
+        return self._is_minus(first) ^ self._is_minus(second) ^ negative, np.full(len(self.everywhere), 0.25)
 
 
 def _phase(turns: FloatArray) -> FloatArray:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from qstore_ionq.native.instructions import Couple, Flip, Instruction, Merge, Pulse, Turn
 from qstore_ionq.native.pauli_form import PauliForm
 from qstore_ionq.native.poles import Family, Step, Token, fewest_steps
 from qstore_ionq.native.rotations import Angle, Rotation
-from qstore_ionq.native.signs import ALWAYS, PLUS, Parity, Signs
+from qstore_ionq.native.signs import ALWAYS, PLUS, Parity, Signs, half_turn_and_rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,8 @@ class Schedule:
         family: Its two-qubit gate.
         instructions: In order.
         angles: The angles that instructions name by their numbers.
-        parities: The signs that instructions name by their numbers, as parities of bits; bit `1 + k` belongs to
-            angle `k`, see `half_turn_and_rest`.
+        parities: The signs that instructions name by their numbers, as parities of bits. Bit `1 + k` belongs to angle
+            k: with ZZ whether what it has beyond half turns is negative, with MS whether half a turn is in it.
     """
 
     n_wires: int
@@ -114,14 +116,10 @@ class _Scheduler:
         self.instructions.append(Flip(wire, (before, self.sign_of[wire])))
 
     def _make_positive(self, first: int, second: int, negative: Parity) -> None:
-        """Signs of two poles that make the angle of a ZZ positive."""
+        """Signs of two poles that make the angle of a ZZ positive; which of them is flipped makes no difference."""
         if self.signs.relate(self.sign_of[first], self.sign_of[second], negative):
-            self._flip(first if self._is_free(first) or not self._is_free(second) else second)
+            self._flip(first)
             self.signs.relate(self.sign_of[first], self.sign_of[second], negative)
-
-    def _is_free(self, wire: int) -> bool:
-        """Whether the pole's sign will not have to be put right before the wire is measured."""
-        return any(self.plans[wire]) or all(read.wire != wire for read in self.form.readout)
 
     def _turn_over(self, first: int, second: int, half_turn: Parity) -> None:
         """What is left when the half turn of an MS is a Pauli gate."""
@@ -134,15 +132,5 @@ def _bit(number: int, angle: Angle, family: Family) -> Parity:
     """Whether a ZZ's angle is negative or an MS has a half turn: a bit of its own, or known where the angle is."""
     if angle.terms:
         return 1 << number + 1
-    half_turn, rest = half_turn_and_rest(angle.turns)
+    half_turn, rest = half_turn_and_rest(np.array(angle.turns))
     return ALWAYS if (rest < 0 if family == "zz" else half_turn) else 0
-
-
-def half_turn_and_rest(turns: float) -> tuple[bool, float]:
-    """An angle in turns, taken apart: whether half a turn is in it, and what is left, -1/4 to 1/4.
-
-    >>> half_turn_and_rest(0.375), half_turn_and_rest(-0.125)
-    ((True, -0.125), (False, -0.125))
-    """
-    halves = round(2 * turns)
-    return halves % 2 == 1, turns - halves / 2

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from qstore_core.arrays import BoolArray
+from qstore_core.arrays import BoolArray, FloatArray
 
 Parity: TypeAlias = int
 """A set of bits as a mask; a row's value is whether an odd number of them is set. Bit 0 is set in every row."""
@@ -72,16 +72,22 @@ class Signs:
         return number, parity
 
 
-def odd(parities: tuple[Parity, ...], bits: BoolArray) -> BoolArray:
-    """The value of each parity in each row, `(len(parities), n_rows)`, from the bits `(n_bits, n_rows)`.
+def odd(parity: Parity, bits: BoolArray) -> BoolArray:
+    """The value of a parity in each row, `(n_rows,)`, from the bits `(n_bits, n_rows)`.
 
-    >>> odd((0b1, 0b110), np.array([[True, True], [False, True], [True, True]]))
-    array([[ True,  True],
-           [ True, False]])
+    >>> odd(0b110, np.array([[True, True], [False, True], [True, True]]))
+    array([ True, False])
     """
-    values = np.zeros((len(parities), bits.shape[1]), dtype=bool)
-    for value, parity in zip(values, parities, strict=True):
-        for bit in range(parity.bit_length()):
-            if parity >> bit & 1:
-                value ^= bits[bit]
-    return values
+    members = [bit for bit in range(parity.bit_length()) if parity >> bit & 1]
+    value: BoolArray = np.logical_xor.reduce(bits[members], axis=0)
+    return value
+
+
+def half_turn_and_rest(turns: FloatArray) -> tuple[BoolArray, FloatArray]:
+    """Angles in turns, taken apart: whether half a turn is in them, and what is left, -1/4 to 1/4.
+
+    >>> half_turn_and_rest(np.array([0.375, -0.125, 0.25]))
+    (array([ True, False, False]), array([-0.125, -0.125,  0.25 ]))
+    """
+    halves = np.round(2 * turns)
+    return halves % 2 == 1, turns - halves / 2
