@@ -169,10 +169,7 @@ class IonQBackend(RemoteBackend):
                 f"job {job_id} has results of {len(order) - len(missing)} circuits, and {sum(wanted)} were sent; it is "
                 "another's job, or IonQ left some out"
             )
-        try:
-            readouts = wire.readouts_of(document["metadata"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise BackendError(f"job {job_id} was not sent by qstore: its metadata holds no readout") from error
+        readouts = _readouts(document, batches, job_id)
         rows = iter([histograms[child] for child in order])
         parts = [[next(rows) for _ in range(count)] for count in wanted]
         return tuple(
@@ -200,6 +197,18 @@ def _checked_settings(settings: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if "error_mitigation" in copied:
         raise ConfigurationError("settings holds error_mitigation; the backend's option for it is debiasing=True")
     return copied
+
+
+def _readouts(document: Mapping[str, Any], batches: Sequence[CircuitBatch], job_id: str) -> wire.Readouts:
+    """Where the bits of each batch are, as the job's own metadata says."""
+    try:
+        readouts = wire.readouts_of(document["metadata"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BackendError(f"job {job_id} was not sent by qstore: its metadata holds no readout") from error
+    widths = [[len(bits) for bits in bases] for bases in readouts]
+    if widths != [[len(group.basis) for group in batch.groups] for batch in batches]:
+        raise BackendError(f"job {job_id} measured other bases than these batches: it is another's job")
+    return readouts
 
 
 def _why(document: Mapping[str, Any]) -> str:

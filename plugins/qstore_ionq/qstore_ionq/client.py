@@ -53,6 +53,11 @@ class IonQClient:
         key: The API key; else the environment variable IONQ_API_KEY.
         host: The service's address; else IONQ_REMOTE_HOST, else IonQ's.
         timeout: Seconds to wait for a connection, and for an answer.
+        account: A name for the account; None: a hash of the key.
+
+    Attributes:
+        host: The service's address.
+        account: What tells this address and account from others, without secrets.
 
     Raises:
         ConfigurationError: No key, an address that is none, or a timeout that is none.
@@ -61,12 +66,21 @@ class IonQClient:
     IonQClient(http://127.0.0.1:8000)
     """
 
-    def __init__(self, *, key: str | None = None, host: str | None = None, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        key: str | None = None,
+        host: str | None = None,
+        timeout: float = 60.0,
+        account: str | None = None,
+    ) -> None:
         self._key = _checked_key(key)
         self.host = _checked_host(host or os.environ.get(HOST_VARIABLE) or SERVICE)
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
             raise ConfigurationError(f"request_timeout is a number of seconds above 0, not {timeout!r}")
         self._timeout = float(timeout)
+        # four bytes tell keys apart, and give none away
+        self.account = f"{self.host}#{account or hashlib.sha256(self._key.encode()).hexdigest()[:8]}"
 
     def __repr__(self) -> str:
         return f"IonQClient({self.host})"
@@ -75,11 +89,6 @@ class IonQClient:
     def is_local(self) -> bool:
         """Whether the service is an emulator on this machine."""
         return is_local(self.host)
-
-    @property
-    def account(self) -> str:
-        """What tells this address and key from others: the address, and four bytes of the key's SHA-256."""
-        return f"{self.host}#{hashlib.sha256(self._key.encode()).hexdigest()[:8]}"
 
     def create(self, body: JobBody) -> str:
         """Send a job, once; returns its id. It is not asked for afterwards, so nothing can hide the id."""

@@ -40,6 +40,8 @@ class IonQQPU(IonQBackend):
         sharpen: Whether debiased results are sharpened by majority; None leaves it to the service.
         settings: What the service is told beside the circuits, such as `{"compilation": {"opt": 1}}`.
         session: The id of a session that jobs belong to.
+        account: What tells this account from others; None: the key, by its hash. Where keys change, give all of one
+            account the same name, so that jobs of an older key are found.
         request_timeout: Seconds to wait for a connection, and for an answer.
         minimum: What the least price is charged for, "per_job" or "per_circuit"; None leaves both readings open, and
             budgets count the dearer one.
@@ -66,6 +68,7 @@ class IonQQPU(IonQBackend):
         sharpen: bool | None = None,
         settings: Mapping[str, Any] | None = None,
         session: str | None = None,
+        account: str | None = None,
         request_timeout: float = 60.0,
         minimum: Minimum | None = None,
         prices: Path | str | None = None,
@@ -87,7 +90,7 @@ class IonQQPU(IonQBackend):
             ),
             settings=settings,
             session=session,
-            client=IonQClient(key=api_key, host=remote_host, timeout=request_timeout),
+            client=IonQClient(key=api_key, host=remote_host, timeout=request_timeout, account=account),
             pacing=pacing,
         )
         self.capabilities = BackendCapabilities(
@@ -136,17 +139,6 @@ class IonQQPU(IonQBackend):
             jobs=1,
         )
 
-    async def quote(self, compiled: Compiled, batch: CircuitBatch) -> float:
-        """What the service itself asks for one circuit of a batch, in US dollars: the dearest basis of its first row.
-
-        Raises:
-            BackendError: It says nothing of that, or does not answer.
-        """
-        one, two = max(compiled.most_gates.tolist(), key=lambda gates: float(self.prices.per_shot(np.array(gates))))
-        gates = {"1q_gates": one, "2q_gates": two}
-        answer = await asyncio.to_thread(self._estimate, shots=batch.shots, qubits=compiled.program.n_qubits, **gates)
-        return float(answer["estimated_total_cost"])
-
     async def cost(self, job_id: str) -> Cost | None:
         """What the service charged; None while it does not say, or says it in something else than US dollars."""
         said = await asyncio.to_thread(self._client.cost, job_id)
@@ -169,16 +161,9 @@ class IonQQPU(IonQBackend):
     def _usd(self, gates: IntArray, shots: int, minimum: Minimum) -> float:
         return self.prices.usd(gates, shots=shots, minimum=minimum, mitigated=self.debiasing)
 
-    def _estimate(self, **numbers: Any) -> Mapping[str, Any]:
-        return self._client.estimate(
-            backend=self.target,
-            type="ionq.circuit.v1",
-            error_mitigation=str(self.debiasing).lower(),
-            **numbers,
-        )
-
     def _rates(self) -> GatePrices:
-        answer = self._estimate(shots=1000, qubits=1)
+        asked = {"type": "ionq.circuit.v1", "error_mitigation": str(self.debiasing).lower()}
+        answer = self._client.estimate(backend=self.target, **asked)
         try:
             (rates,) = [rate for rate in answer["rate_card"]["rates"] if rate["unit"] == "gates"]
             least = float(rates["job_cost_minimum"])

@@ -29,6 +29,8 @@ class IonQSimulator(IonQBackend):
         gateset: "native", "qis", or "auto" for the one with the better estimated fidelity.
         settings: What the service is told beside the circuits, such as `{"compilation": {"opt": 1}}`.
         session: The id of a session that jobs belong to.
+        account: What tells this account from others; None: the key, by its hash. Where keys change, give all of one
+            account the same name, so that jobs of an older key are found.
         request_timeout: Seconds to wait for a connection, and for an answer.
         prices: A file that takes the place of the table of targets, whole or in part.
         pacing: How often to ask.
@@ -50,6 +52,7 @@ class IonQSimulator(IonQBackend):
         gateset: Gateset = "auto",
         settings: Mapping[str, Any] | None = None,
         session: str | None = None,
+        account: str | None = None,
         request_timeout: float = 60.0,
         prices: Path | str | None = None,
         pacing: Pacing | None = None,
@@ -62,7 +65,7 @@ class IonQSimulator(IonQBackend):
             chooser=Chooser(gateset=gateset, criterion="fidelity", family=model.family, noise=model),
             settings=settings,
             session=session,
-            client=IonQClient(key=api_key, host=remote_host, timeout=request_timeout),
+            client=IonQClient(key=api_key, host=remote_host, timeout=request_timeout, account=account),
             pacing=pacing,
         )
         self.capabilities = _capabilities(table, model)

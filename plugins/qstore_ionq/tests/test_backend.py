@@ -183,6 +183,9 @@ class TestResults:
         job = submit(backend, simple(3))
         with pytest.raises(BackendError, match="has results of 3 circuits, and 2 were sent"):
             asyncio.run(backend.fetch(job, [simple(2)], compiled(backend, simple(2))))
+        other = replace(simple(3), observables=("Z0",))
+        with pytest.raises(BackendError, match="measured other bases than these batches"):
+            asyncio.run(backend.fetch(job, [other], compiled(backend, other)))
         document = {
             "backend": "simulator",
             "type": "ionq.multi-circuit.v1",
@@ -503,6 +506,8 @@ class TestSettings:
         accounts.add(get_backend("ionq.qpu", api_key=KEY).account)  # type: ignore[attr-defined]
         assert len(accounts) == 3
         assert not any(KEY[:6] in account for account in accounts)
+        named = {connect(running, api_key=key, account="ours").account for key in (KEY, "another")}
+        assert named == {f"{running.url}#ours"}
 
     @pytest.mark.parametrize(
         ("name", "options", "message"),

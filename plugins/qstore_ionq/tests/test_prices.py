@@ -198,14 +198,6 @@ class TestTheServicesWord:
             assert backend.prices == FORTE
         assert "prices are those of Azure Quantum, list price of IonQ Forte, 2025-09" in caplog.text
 
-    def test_it_can_be_asked_for_the_price_of_a_circuit(self, running: RunningEmulator, connect: Connect) -> None:
-        backend = connect(running, "qpu", gateset="qis")
-        assert isinstance(backend, IonQQPU)
-        batch = batch_of(1, shots=9000)
-        compiled = backend.compile(batch.structure, batch.groups)
-        expected = 9000 * FORTE.per_shot(compiled.most_gates).max()
-        assert asyncio.run(backend.quote(compiled, batch)) == pytest.approx(expected)
-
 
 class TestChoice:
     NOISE = NoiseModel(family="zz", one_qubit=0.001, two_qubit=0.01)
@@ -253,7 +245,7 @@ def test_a_training_run_costs_what_the_estimate_said(
     generator = np.random.default_rng(3)
     x, y = generator.normal(0.0, 0.5, (8, 3)), np.arange(8) % 2
     for shots in (50, 4000):
-        with emulate(minimum=minimum, ideal_machines=shots > 50) as process:
+        with emulate(minimum=minimum) as process:
             backend = connect(process, "qpu", target="qpu.forte-1", minimum=minimum)
             model = QuantumModel(3, 3, 2, backend)
             place = tmp_path / f"{minimum} {shots}"
