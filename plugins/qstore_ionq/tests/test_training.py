@@ -38,7 +38,7 @@ def train(url, directory, epochs, name, options):
     generator = np.random.default_rng(5)
     y = generator.integers(0, 2, 12)
     x = generator.normal(0.0, 0.5, (12, 2)) + 0.5 * (2 * y[:, None] - 1)
-    pacing = Pacing(first_poll=0.02, longest_poll=0.1, find_grace=0.5, request_patience=30.0, first_retry=0.02)
+    pacing = Pacing(first_poll=0.02, longest_poll=0.1, find_grace=2.0, request_patience=60.0, first_retry=0.02)
     options = {"remote_host": url, "api_key": "emulator-key", "request_timeout": 2.0, **json.loads(options)}
     backend = get_backend(name, pacing=pacing, **options)
     config = TrainingConfig(epochs=int(epochs), gradient_method="spsa", shots_per_circuit=10, seed=3,
@@ -270,6 +270,26 @@ def test_the_fixture_needs_no_settings(ionq_emulator: RunningEmulator, tmp_path:
     config = TrainingConfig(epochs=1, gradient_method="spsa", shots_per_circuit=5, seed=1, run_directory=tmp_path / "r")
     QuantumTrainer(config, progress=False).fit(model, [[0.1, 0.2], [0.3, 0.4]], [0, 1])
     assert len(ionq_emulator.ledger()) == 1
+
+
+@pytest.mark.parametrize("target", ["simulator", "qpu.aria-1"])
+def test_configurations_of_q_store_find_it_by_name(
+    target: str, ionq_emulator: RunningEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IONQ_API_KEY")
+    config = TrainingConfig(
+        quantum_sdk="ionq",
+        quantum_target=target,
+        quantum_api_key="emulator-key",
+        gradient_method="spsa",
+        epochs=1,
+        shots_per_circuit=5,
+        seed=1,
+        run_directory=tmp_path / "run",
+    )
+    QuantumTrainer(config, progress=False).fit(QuantumModel(2, 2, 2), [[0.1, 0.2], [0.3, 0.4]], [0, 1])
+    (entry,) = ionq_emulator.ledger()
+    assert (entry.backend, entry.charged) == (target, {"simulator": 0.0, "qpu.aria-1": 12.4166}[target])
 
 
 @pytest.mark.slow

@@ -180,11 +180,12 @@ def test_trap_4_gateway_time_outs_end_a_run_and_retry_after_is_not_heard(emulate
 
 def test_trap_5_a_silent_service_hangs_the_call_for_ever(emulate: Emulate, connect: Connect) -> None:
     with (
-        emulate(force=["silence:status:1"], silence=2.0) as theirs,
+        emulate(force=["silence:status:1"], silence=1.5) as theirs,
         hanging(lambda: service(theirs).get_job("any")) as thread,
     ):
         thread.join(1.0)
         assert thread.is_alive()
+        thread.join(10)  # until the other side closes the connection
     kinds = {"submit": 1, "status": 1, "results": 1, "list": 1, "cancel": 1, "cost": 1}
     with emulate(force=[f"silence:{kind}:{n}" for kind, n in kinds.items()], silence=60) as ours:
         backend = connect(ours, "qpu", request_timeout=0.2)
@@ -242,6 +243,9 @@ def test_trap_7_the_list_of_jobs_repeats_itself_and_never_ends(emulate: Emulate,
         thread.join(0.5)
         assert thread.is_alive()
         assert empty.requests()["requests"]["list"] > 3
+        submit(connect(empty), batch_of(1))  # then it finds a hundred jobs, all of them this one, and comes to an end
+        thread.join(30)
+        assert not thread.is_alive()
     with emulate(page=3) as ours:
         backend = connect(ours)
         jobs = [submit(backend, batch_of(1), f"job {n}") for n in range(8)]
