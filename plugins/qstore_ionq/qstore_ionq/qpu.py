@@ -145,8 +145,8 @@ class IonQQPU(IonQBackend):
         charged = said.get("cost")
         if not isinstance(charged, Mapping) or charged.get("value") is None:
             return None
-        if str(charged.get("unit", "usd")).lower() != "usd":
-            _log.warning("job %s cost %s %s: not in USD, so the estimate stays", job_id, *charged.values())
+        if not _in_dollars(charged.get("unit")):
+            _log.warning("job %s cost %s %s, not USD: the estimate stays", job_id, charged["value"], charged["unit"])
             return None
         document = await asyncio.to_thread(self._client.job, job_id)
         took = document.get("execution_duration_ms") or 0.0
@@ -166,7 +166,9 @@ class IonQQPU(IonQBackend):
         answer = self._client.estimate(backend=self.target, **asked)
         try:
             (rates,) = [rate for rate in answer["rate_card"]["rates"] if rate["unit"] == "gates"]
-            least = float(rates["job_cost_minimum"])
+            if not _in_dollars(answer.get("estimated_unit")):
+                raise ValueError(f"in {answer['estimated_unit']}")
+            least = float(rates.get("job_cost_minimum", 0.0))  # left out where the contract has none
             return GatePrices(
                 one_qubit_gate=float(rates["cost_1q_gate"]),
                 two_qubit_gate=float(rates["cost_2q_gate"]),
@@ -176,13 +178,17 @@ class IonQQPU(IonQBackend):
                 date=str(answer.get("estimated_at", ""))[:10],
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise BackendError(f"IonQ says no price for a gate: {str(answer)[:200]}") from error
+            raise BackendError(f"IonQ says no price of a gate in USD: {str(answer)[:200]}") from error
 
 
 def _planned(prices: GatePrices, minimum: Minimum | None, *, mitigated: bool) -> Prices:
     """The least price as a constant, on the dearer reading that is possible; gates depend on the circuit."""
     least = prices.least(mitigated=mitigated)
     return Prices(per_job=least) if minimum == "per_job" else Prices(per_circuit=least)
+
+
+def _in_dollars(unit: object) -> bool:
+    return unit is None or str(unit).lower() == "usd"
 
 
 def _checked_mitigation(debiasing: object, sharpen: object) -> tuple[bool, bool | None]:

@@ -172,7 +172,7 @@ class TestTheServicesWord:
             assert asyncio.run(backend.cost(job)) is None
         monkeypatch.setattr(backend._client, "cost", lambda job_id: {"cost": {"value": 3.0, "unit": "credit"}})
         assert asyncio.run(backend.cost("j")) is None
-        assert "cost 3.0 credit: not in USD" in caplog.text
+        assert "cost 3.0 credit, not USD" in caplog.text
         assert asyncio.run(connect(slow).cost("j")) == Cost(jobs=1)
 
     def test_the_accounts_own_rates_take_the_place_of_the_table(
@@ -189,13 +189,28 @@ class TestTheServicesWord:
             assert backend.prices.source == "IonQ, for this account"
 
     def test_the_table_stays_where_the_service_says_nothing(
-        self, emulate: Emulate, connect: Connect, caplog: pytest.LogCaptureFixture
+        self,
+        emulate: Emulate,
+        connect: Connect,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         with emulate(force=["server-error:estimate:1"]) as process, caplog.at_level(logging.WARNING):
             backend = connect(process, "qpu")
             assert isinstance(backend, IonQQPU)
             asyncio.run(backend.open())
             assert backend.prices == FORTE
+            rates = {"unit": "gates", "cost_1q_gate": 0.1, "cost_2q_gate": 0.2}
+            answers: list[dict[str, Any]] = [
+                {"rate_card": {"rates": [{"unit": "compute_second", "unit_cost": 1.0}]}},
+                {"estimated_unit": "credit", "rate_card": {"rates": [rates]}},
+                {"estimated_unit": "usd", "rate_card": {"rates": [rates]}},
+            ]
+            for answer in answers:
+                assert backend.prices == FORTE
+                monkeypatch.setattr(backend._client, "estimate", lambda answer=answer, **asked: answer)
+                asyncio.run(backend.open())
+            assert (backend.prices.two_qubit_gate, backend.prices.minimum) == (0.2, 0.0)
         assert "prices are those of Azure Quantum, list price of IonQ Forte, 2025-09" in caplog.text
 
 
