@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -301,21 +302,43 @@ class Executor:
             _log.warning("the result cache cannot be written: %s", error)
 
     def _packed(self, pieces: Sequence[CircuitBatch], label: str) -> Iterator[Job]:
-        """Jobs that hold as many of the pieces as the backend's limit allows."""
-        room = limit = self._limit()
-        held: list[CircuitBatch] = []
+        """Jobs that hold as many of the pieces as the backend allows."""
+        held: list[tuple[CircuitBatch, Any]] = []
         for piece in pieces:
+            compiled = self._compile(piece)
             for first, last in self._jobs(piece):
-                part = piece.rows(first, last)
-                if held and limit is not None and room is not None and part.n_circuits > room:
-                    yield self._job(label, held)
-                    held, room = [], limit
-                held.append(part)
-                room = None if room is None else room - part.n_circuits
-        yield self._job(label, held)
+                for part in self._that_fit(piece.rows(first, last), compiled):
+                    if held and not self._fit([*held, (part, compiled)]):
+                        yield _job(label, held)
+                        held = []
+                    held.append((part, compiled))
+        yield _job(label, held)
 
-    def _job(self, label: str, batches: Sequence[CircuitBatch]) -> Job:
-        return Job(label, tuple(batches), tuple(self._compile(batch) for batch in batches))
+    def _fit(self, parts: Sequence[tuple[CircuitBatch, Any]]) -> bool:
+        """Whether one job can hold these batches."""
+        limit = self._limit()
+        if limit is not None and sum(batch.n_circuits for batch, _ in parts) > limit:
+            return False
+        batches, compiled = zip(*parts, strict=True)
+        return not isinstance(self.backend, RemoteBackend) or self.backend.fits(batches, compiled)
+
+    def _that_fit(self, batch: CircuitBatch, compiled: Any) -> Iterator[CircuitBatch]:
+        """The batch in parts, each as long as the backend lets one job be."""
+
+        def too_long(rows: int) -> bool:
+            assert isinstance(self.backend, RemoteBackend)
+            return not self.backend.fits((batch.rows(0, rows),), (compiled,))
+
+        size = batch.n_rows
+        if too_long(size):
+            size = bisect_left(range(1, size), True, key=too_long)
+        if not size:
+            raise CapabilityError(
+                f"a single row of circuits is more than one job of backend {self.backend.name!r} can hold; use a "
+                "circuit with fewer gates, or observables that share a basis"
+            )
+        for first in range(0, batch.n_rows, size):
+            yield batch.rows(first, min(first + size, batch.n_rows))
 
     def _compile(self, batch: CircuitBatch) -> Any:
         def make() -> Any:
@@ -342,6 +365,11 @@ class Executor:
         size = batch.n_rows if limit is None else max(1, limit // max(1, per_row))
         for first in range(0, batch.n_rows, size):
             yield first, min(first + size, batch.n_rows)
+
+
+def _job(label: str, parts: Sequence[tuple[CircuitBatch, Any]]) -> Job:
+    batches, compiled = zip(*parts, strict=True)
+    return Job(label, batches, compiled)
 
 
 def _batch_of(request: Request) -> CircuitBatch:
