@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Budget, Cost
 from qstore_core.errors import CacheError, CapabilityError, ConfigurationError
-from qstore_core.jobs import Job, JobRunner
+from qstore_core.jobs import JobRunner
 from qstore_core.journal import Journal
 from qstore_core.lightcone import reduce_circuit
+from qstore_core.packing import Packer
 from qstore_core.problem import GradientResult, Request, Rounds, State, require_whole
 from qstore_core.result_check import check_result
 from qstore_core.result_codec import decode_rows, encode_rows, row_keys
@@ -84,6 +84,7 @@ class Executor:
         self.options = options or ExecutorOptions()
         self.cache = cache
         self.account = account or Account()
+        self._packer = Packer(backend, self.options.one_circuit_per_job)
         self._runner: JobRunner | None = None
         if isinstance(backend, RemoteBackend):
             self._runner = JobRunner(
@@ -205,8 +206,8 @@ class Executor:
         """What running these requests would cost, without running anything."""
         batches = [_batch_of(self._reduced(request)) for request in requests]
         if self._runner is not None:
-            return sum((self._runner.price(job) for job in self._packed(batches, "")), Cost())
-        pieces = [batch.rows(*rows) for batch in batches for rows in self._jobs(batch)]
+            return sum((self._runner.price(job) for job in self._packer.jobs(batches, "", self._compile)), Cost())
+        pieces = [batch.rows(*rows) for batch in batches for rows in self._packer.ranges(batch)]
         return sum((self.backend.price(self._compile(piece), piece) for piece in pieces), Cost())
 
     def _reduced(self, request: Request) -> Request:
@@ -239,7 +240,7 @@ class Executor:
         batch = _batch_of(request)
         compiled = self._compile(batch)
         parts = []
-        for first, last in self._jobs(batch):
+        for first, last in self._packer.ranges(batch):
             piece = batch.rows(first, last)
             price = backend.price(compiled, piece)
             self.account.reserve(price)
@@ -273,7 +274,7 @@ class Executor:
                 pieces.append(batch.take(missing))
                 taken.update(dict.fromkeys([row_key[row] for row in missing], b""))
         if pieces:
-            await runner.run(list(self._packed(pieces, label)))
+            await runner.run(list(self._packer.jobs(pieces, label, self._compile)))
             fresh = runner.journal.results([key for key in taken if key not in known])
             if self.cache is not None:
                 await self._keep(self.cache, fresh)
@@ -301,45 +302,6 @@ class Executor:
         except CacheError as error:
             _log.warning("the result cache cannot be written: %s", error)
 
-    def _packed(self, pieces: Sequence[CircuitBatch], label: str) -> Iterator[Job]:
-        """Jobs that hold as many of the pieces as the backend allows."""
-        held: list[tuple[CircuitBatch, Any]] = []
-        for piece in pieces:
-            compiled = self._compile(piece)
-            for first, last in self._jobs(piece):
-                for part in self._that_fit(piece.rows(first, last), compiled):
-                    if held and not self._fit([*held, (part, compiled)]):
-                        yield _job(label, held)
-                        held = []
-                    held.append((part, compiled))
-        yield _job(label, held)
-
-    def _fit(self, parts: Sequence[tuple[CircuitBatch, Any]]) -> bool:
-        """Whether one job can hold these batches."""
-        limit = self._limit()
-        if limit is not None and sum(batch.n_circuits for batch, _ in parts) > limit:
-            return False
-        batches, compiled = zip(*parts, strict=True)
-        return not isinstance(self.backend, RemoteBackend) or self.backend.fits(batches, compiled)
-
-    def _that_fit(self, batch: CircuitBatch, compiled: Any) -> Iterator[CircuitBatch]:
-        """The batch in parts, each as long as the backend lets one job be."""
-
-        def too_long(rows: int) -> bool:
-            assert isinstance(self.backend, RemoteBackend)
-            return not self.backend.fits((batch.rows(0, rows),), (compiled,))
-
-        size = batch.n_rows
-        if too_long(size):
-            size = bisect_left(range(1, size), True, key=too_long)
-        if not size:
-            raise CapabilityError(
-                f"a single row of circuits is more than one job of backend {self.backend.name!r} can hold; use a "
-                "circuit with fewer gates, or observables that share a basis"
-            )
-        for first in range(0, batch.n_rows, size):
-            yield batch.rows(first, min(first + size, batch.n_rows))
-
     def _compile(self, batch: CircuitBatch) -> Any:
         def make() -> Any:
             return self.backend.compile(batch.structure, batch.groups)
@@ -348,28 +310,6 @@ class Executor:
             if self.cache is None:
                 return make()
             return self.cache.lookup_compiled((self.backend.fingerprint, batch.structure.digest, batch.groups), make)
-
-    def _limit(self) -> int | None:
-        return 1 if self.options.one_circuit_per_job else self.backend.capabilities.max_circuits_per_job
-
-    def _jobs(self, batch: CircuitBatch) -> Iterator[tuple[int, int]]:
-        """Ranges of rows that one job may hold."""
-        limit = self._limit()
-        per_row = batch.n_circuits // batch.n_rows
-        most = self.backend.capabilities.max_circuits_per_job
-        if most is not None and per_row > most:
-            raise CapabilityError(
-                f"the observables need {per_row} measurement bases, one circuit each, and backend "
-                f"{self.backend.name!r} takes {most} circuit(s) a job; use observables that share a basis"
-            )
-        size = batch.n_rows if limit is None else max(1, limit // max(1, per_row))
-        for first in range(0, batch.n_rows, size):
-            yield first, min(first + size, batch.n_rows)
-
-
-def _job(label: str, parts: Sequence[tuple[CircuitBatch, Any]]) -> Job:
-    batches, compiled = zip(*parts, strict=True)
-    return Job(label, batches, compiled)
 
 
 def _batch_of(request: Request) -> CircuitBatch:
