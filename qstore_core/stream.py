@@ -23,8 +23,8 @@ async def mini_batches(
         skip: Samples at the start that were used already.
 
     Raises:
-        DataError: A batch that cannot be cut, because it has more inputs than labels or fewer, or that cannot be
-            joined with the one before it.
+        DataError: A batch that cannot be cut, because it is empty or has not as many labels as inputs, or that cannot
+            be joined with the one before it.
 
     >>> import asyncio
     >>> async def loader():
@@ -94,6 +94,8 @@ def _arrays(batch: Batch) -> Batch:
         x = x[None]  # one sample
     if len(x) != len(y):
         raise DataError(f"a batch has {len(x)} samples and {len(y)} labels; they must be as many")
+    if not len(y):
+        raise DataError("there are no samples in a batch")
     return x, y
 
 

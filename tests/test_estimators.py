@@ -19,7 +19,7 @@ from qstore_core.estimators.finite_difference import FiniteDifference
 from qstore_core.estimators.parameter_shift import ParameterShift
 from qstore_core.estimators.spsa import SPSA
 from qstore_core.observables import PauliSum
-from qstore_core.problem import Problem
+from qstore_core.problem import Problem, SampleChooser
 
 
 @pytest.fixture
@@ -53,10 +53,34 @@ class TestAdaptive:
     def test_it_is_the_method_it_picks(self, problem: Problem, theta: Array) -> None:
         sampled = replace(problem, shots=30)
         mine = Adaptive(spsa=SPSA(c=0.2))
+        plan = mine.start(sampled, theta)["plan"]
+        found = drive(mine, sampled, theta)
+        assert plan["method"] == found.method == "spsa"
+        same = drive(SPSA(c=0.2, directions=plan["directions"]), replace(problem, shots=plan["shots"]), theta)
+        np.testing.assert_array_equal(found.gradients, same.gradients)
+        assert (found.n_circuit_executions, found.n_shots) == (same.n_circuit_executions, same.n_shots)
+        assert found.variance == same.variance
+
+    def test_exact_it_keeps_what_the_method_it_picks_keeps(self, problem: Problem, theta: Array) -> None:
+        assert Adaptive().start(problem, theta) == Adjoint().start(problem, theta)
         np.testing.assert_array_equal(
-            drive(mine, sampled, theta).gradients, drive(SPSA(c=0.2), sampled, theta).gradients
+            drive(Adaptive(), problem, theta).gradients, drive(Adjoint(), problem, theta).gradients
         )
-        assert mine.start(sampled, theta) == SPSA().start(sampled, theta)
+
+    @pytest.mark.parametrize("shots", [1, 7, 30, 100_000])
+    def test_the_shots_of_the_configuration_are_the_most(self, shots: int, problem: Problem, theta: Array) -> None:
+        found = drive(Adaptive(), replace(problem, shots=shots), theta)
+        assert 0 < found.n_shots <= shots * found.n_circuit_executions
+        plan = Adaptive().start(replace(problem, shots=shots), theta)["plan"]
+        assert found.n_shots == plan["shots"] * found.n_circuit_executions
+
+    def test_it_says_how_many_samples_a_step_takes_when_it_samples(self, problem: Problem, theta: Array) -> None:
+        estimator = Adaptive()
+        assert isinstance(estimator, SampleChooser)
+        assert estimator.wanted_samples(estimator.start(problem, theta)) is None
+        state = estimator.start(replace(problem, shots=30), theta)
+        assert estimator.wanted_samples(state) == state["plan"]["samples"]
+        assert estimator.start(replace(problem.subset(np.array([0])), shots=30), theta)["plan"] == state["plan"]
 
 
 def test_a_gradient_comes_with_its_method_and_time(problem: Problem, theta: Array) -> None:

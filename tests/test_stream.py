@@ -184,10 +184,11 @@ class TestKindsOfBatches:
             (([[0.0, 0.0]], [0.5]), r"labels are int64 of shape \(1,\) in one batch, float64 of shape \(1,\) in the"),
             (([[0.0, 0.0]], [[0, 1]]), r"labels are int64 of shape \(1,\) in one batch, int64 of shape \(1, 2\)"),
             (([[0.0, 0.0], [1.0, 1.0]], [0]), "a batch has 2 samples and 1 labels; they must be as many"),
+            ((np.zeros((0, 2)), np.zeros(0)), "there are no samples in a batch"),
             (([[0.0], [1.0, 1.0]], [0, 1]), "inputs must be numbers: setting an array element"),
             (([[0.0, 0.0], [1.0, 1.0]], [0, [1, 1]]), "labels must be numbers: setting an array element"),
         ],
-        ids=["columns", "kind of label", "labels", "lengths", "ragged inputs", "ragged labels"],
+        ids=["columns", "kind of label", "labels", "lengths", "nothing", "ragged inputs", "ragged labels"],
     )
     def test_what_does_not_go_together_is_refused(self, second: Any, message: str) -> None:
         with pytest.raises(DataError, match=message):
