@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import TracebackType
 from typing import Any, Self
@@ -240,6 +240,14 @@ class RemoteBackend(Backend):
     @abstractmethod
     async def cancel(self, job_id: str) -> None:
         """Ask the provider to stop a job."""
+
+    def fits(self, batches: Sequence[CircuitBatch], compiled: Sequence[Any]) -> bool:
+        """Whether one job can hold these batches, beyond `max_circuits_per_job`; else the executor makes several."""
+        return True
+
+    def price_job(self, compiled: Sequence[Any], batches: Sequence[CircuitBatch]) -> Cost:
+        """What one job with these batches would cost; unless overridden, as if each batch were a job of its own."""
+        return replace(sum(map(self.price, compiled, batches), Cost()), jobs=1)
 
     async def cost(self, job_id: str) -> Cost | None:
         """What a job really cost, where the provider says: its dollars, and its seconds on the backend."""

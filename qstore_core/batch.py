@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -191,6 +191,8 @@ class Estimates:
     Attributes:
         values: `(n_rows, n_observables)`.
         covariance: `(n_rows, n_observables, n_observables)` of the sampling error; None for exact values.
+        plan: How they were measured; None for exact values.
+        counts: For each measured basis the outcomes they were estimated from; none for exact values.
 
     >>> Estimates(np.array([[0.5]])).covariance is None
     True
@@ -198,6 +200,19 @@ class Estimates:
 
     values: FloatArray
     covariance: FloatArray | None = None
+    plan: MeasurementPlan | None = None
+    counts: tuple[Counts, ...] = ()
+
+    def deviations(self, n_rows: int) -> Iterator[tuple[Counts, FloatArray]]:
+        """For each measured basis the outcomes of the first rows, and how far from its row's mean each of them is.
+
+        Yields:
+            The counts, and for each of their entries the distance in every observable, `(n_entries, n_observables)`.
+        """
+        for group, counts in enumerate(self.counts):
+            assert self.plan is not None
+            rows = counts.rows(0, n_rows)
+            yield rows, self.plan.deviations(group, rows)[1]
 
 
 def estimates(batch: CircuitBatch, result: BatchResult) -> Estimates:
@@ -219,7 +234,7 @@ def estimates(batch: CircuitBatch, result: BatchResult) -> Estimates:
     if result.probabilities is not None:
         return Estimates(plan.from_probabilities(result.probabilities))
     if result.counts is not None:
-        return Estimates(*plan.from_counts(result.counts))
+        return Estimates(*plan.from_counts(result.counts), plan, result.counts)
     raise CircuitError("a batch result needs expectations, probabilities or counts; this one has none")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Budget, Cost
 from qstore_core.errors import CacheError, CapabilityError, ConfigurationError
-from qstore_core.jobs import Job, JobRunner
+from qstore_core.jobs import JobRunner
 from qstore_core.journal import Journal
 from qstore_core.lightcone import reduce_circuit
+from qstore_core.packing import Packer
 from qstore_core.problem import GradientResult, Request, Rounds, State, require_whole
 from qstore_core.result_check import check_result
 from qstore_core.result_codec import decode_rows, encode_rows, row_keys
@@ -83,6 +84,7 @@ class Executor:
         self.options = options or ExecutorOptions()
         self.cache = cache
         self.account = account or Account()
+        self._packer = Packer(backend, self.options.one_circuit_per_job)
         self._runner: JobRunner | None = None
         if isinstance(backend, RemoteBackend):
             self._runner = JobRunner(
@@ -204,8 +206,8 @@ class Executor:
         """What running these requests would cost, without running anything."""
         batches = [_batch_of(self._reduced(request)) for request in requests]
         if self._runner is not None:
-            return sum((self._runner.price(job) for job in self._packed(batches, "")), Cost())
-        pieces = [batch.rows(*rows) for batch in batches for rows in self._jobs(batch)]
+            return sum((self._runner.price(job) for job in self._packer.jobs(batches, "", self._compile)), Cost())
+        pieces = [batch.rows(*rows) for batch in batches for rows in self._packer.ranges(batch)]
         return sum((self.backend.price(self._compile(piece), piece) for piece in pieces), Cost())
 
     def _reduced(self, request: Request) -> Request:
@@ -238,7 +240,7 @@ class Executor:
         batch = _batch_of(request)
         compiled = self._compile(batch)
         parts = []
-        for first, last in self._jobs(batch):
+        for first, last in self._packer.ranges(batch):
             piece = batch.rows(first, last)
             price = backend.price(compiled, piece)
             self.account.reserve(price)
@@ -272,7 +274,7 @@ class Executor:
                 pieces.append(batch.take(missing))
                 taken.update(dict.fromkeys([row_key[row] for row in missing], b""))
         if pieces:
-            await runner.run(list(self._packed(pieces, label)))
+            await runner.run(list(self._packer.jobs(pieces, label, self._compile)))
             fresh = runner.journal.results([key for key in taken if key not in known])
             if self.cache is not None:
                 await self._keep(self.cache, fresh)
@@ -300,23 +302,6 @@ class Executor:
         except CacheError as error:
             _log.warning("the result cache cannot be written: %s", error)
 
-    def _packed(self, pieces: Sequence[CircuitBatch], label: str) -> Iterator[Job]:
-        """Jobs that hold as many of the pieces as the backend's limit allows."""
-        room = limit = self._limit()
-        held: list[CircuitBatch] = []
-        for piece in pieces:
-            for first, last in self._jobs(piece):
-                part = piece.rows(first, last)
-                if held and limit is not None and room is not None and part.n_circuits > room:
-                    yield self._job(label, held)
-                    held, room = [], limit
-                held.append(part)
-                room = None if room is None else room - part.n_circuits
-        yield self._job(label, held)
-
-    def _job(self, label: str, batches: Sequence[CircuitBatch]) -> Job:
-        return Job(label, tuple(batches), tuple(self._compile(batch) for batch in batches))
-
     def _compile(self, batch: CircuitBatch) -> Any:
         def make() -> Any:
             return self.backend.compile(batch.structure, batch.groups)
@@ -325,23 +310,6 @@ class Executor:
             if self.cache is None:
                 return make()
             return self.cache.lookup_compiled((self.backend.fingerprint, batch.structure.digest, batch.groups), make)
-
-    def _limit(self) -> int | None:
-        return 1 if self.options.one_circuit_per_job else self.backend.capabilities.max_circuits_per_job
-
-    def _jobs(self, batch: CircuitBatch) -> Iterator[tuple[int, int]]:
-        """Ranges of rows that one job may hold."""
-        limit = self._limit()
-        per_row = batch.n_circuits // batch.n_rows
-        most = self.backend.capabilities.max_circuits_per_job
-        if most is not None and per_row > most:
-            raise CapabilityError(
-                f"the observables need {per_row} measurement bases, one circuit each, and backend "
-                f"{self.backend.name!r} takes {most} circuit(s) a job; use observables that share a basis"
-            )
-        size = batch.n_rows if limit is None else max(1, limit // max(1, per_row))
-        for first in range(0, batch.n_rows, size):
-            yield first, min(first + size, batch.n_rows)
 
 
 def _batch_of(request: Request) -> CircuitBatch:

@@ -135,9 +135,8 @@ class JobRunner:
                 self.account.settle(price, Cost())
 
     def price(self, job: Job) -> Cost:
-        """One job's price: the backend prices batches one by one, and a minimum per job is then counted too often."""
-        parts = [self.backend.price(compiled, batch) for compiled, batch in zip(job.compiled, job.batches, strict=True)]
-        return replace(sum(parts, Cost()), jobs=1)
+        """One job's price."""
+        return self.backend.price_job(job.compiled, job.batches)
 
     async def _run_one(self, job: Job, number: int, waiting: dict[int, Cost]) -> None:
         async with self._present_gates().places:

@@ -71,6 +71,16 @@ class MeasurementPlan:
             total += rows[:, part] @ table
         return total
 
+    def deviations(self, group: int, counts: Counts) -> tuple[FloatArray, FloatArray]:
+        """What a group adds to each observable in the mean of a row, and how far each outcome is from that.
+
+        Returns:
+            Means `(n_rows, n_observables)`, and for each entry of the counts `(n_entries, n_observables)`.
+        """
+        values = self.values(group, counts.outcomes)
+        mean = counts.mean(values)
+        return mean, values - np.repeat(mean, np.diff(counts.starts), axis=0)  # rounding leaves no negative variance
+
     def from_counts(self, counts: Sequence[Counts]) -> tuple[FloatArray, FloatArray]:
         """Estimates `(n_rows, n_observables)` and their covariance `(n_rows, n_observables, n_observables)`.
 
@@ -81,9 +91,7 @@ class MeasurementPlan:
         means = np.tile(self.constants, (n_rows, 1))
         covariance = np.zeros((n_rows, size, size))
         for group, measured in enumerate(counts):
-            values = self.values(group, measured.outcomes)
-            mean = measured.mean(values)
-            apart = values - np.repeat(mean, np.diff(measured.starts), axis=0)  # rounding leaves no negative variance
+            mean, apart = self.deviations(group, measured)
             second = measured.mean(apart[:, :, None] * apart[:, None, :])
             with np.errstate(divide="ignore", invalid="ignore"):
                 covariance += second / (measured.totals[:, None, None] - 1.0)

@@ -301,7 +301,7 @@ class QuantumTrainer:
         history = []
         if resume and run.directory is not None:
             history = [TrainingMetrics.from_record(record) for record in run.directory.epochs()]
-        total = len(loader) * last if isinstance(loader, Sized) else None
+        total = len(loader) * last if isinstance(loader, Sized) and run.recipe.follows_loader else None
         if run.state.epoch < last:
             await warm_start(run, loader)
 

@@ -22,7 +22,7 @@ from qstore_core.losses import LOSSES, Loss, MeanSquaredError, make_loss, make_t
 from qstore_core.methods import make_estimator, make_loss_optimizer, make_parameter_optimizer
 from qstore_core.model import QuantumModel
 from qstore_core.optimizers import Optimizer, OptimizerState, clip_by_norm
-from qstore_core.problem import GradientEstimator, GradientResult, Problem, Rounds, SampleChooser
+from qstore_core.problem import GradientEstimator, GradientResult, Problem, Rounds, SampleChooser, require_whole
 from qstore_core.randomness import StepKey
 from qstore_core.stream import size_of
 
@@ -86,6 +86,11 @@ class Recipe:
     def loss_name(self) -> str:
         """What checkpoints call the loss."""
         return next((name for name, made in LOSSES.items() if isinstance(self.loss, type(made()))), "function")
+
+    @property
+    def follows_loader(self) -> bool:
+        """Whether every step takes a batch of the loader, so that the steps of a run are known before."""
+        return self.config.shots_per_circuit is None or not isinstance(self.estimator, SampleChooser)
 
     def check(self, x: ArrayLike, y: ArrayLike, capabilities: BackendCapabilities) -> None:
         """Raise what the first step would raise about this batch and the backend, without running anything."""
@@ -163,7 +168,8 @@ class Recipe:
         memory = state.estimator
         if state.step == 0:
             memory = self.estimator.start(self._charged(x, y, state, executor), state.parameters)
-        return self.estimator.wanted_samples(memory)
+        wanted = self.estimator.wanted_samples(memory)
+        return None if wanted is None else require_whole("wanted_samples", wanted)
 
     def _charged(self, x: ArrayLike, y: ArrayLike, state: Checkpoint, executor: Executor) -> Problem:
         problem = self.problem(x, y, state.loss_parameters, executor.backend.capabilities)

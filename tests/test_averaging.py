@@ -47,7 +47,14 @@ def test_without_a_weight_there_is_none() -> None:
 
 
 def config(**changes: Any) -> TrainingConfig:
-    defaults = {"epochs": 3, "learning_rate": 0.1, "shots_per_circuit": 20, "seed": 5, "parameter_averaging": 0.7}
+    defaults = {
+        "epochs": 3,
+        "gradient_method": "spsa",
+        "learning_rate": 0.1,
+        "shots_per_circuit": 20,
+        "seed": 5,
+        "parameter_averaging": 0.7,
+    }
     return TrainingConfig(**(defaults | changes))
 
 

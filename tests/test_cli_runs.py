@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from qstore_core.checkpoint import load_checkpoint
 from qstore_core.cli import main
 
-TRAIN = ["train", "iris", "--qubits", "4", "--shots", "5", "--batch-size", "60"]
+TRAIN = ["train", "iris", "--qubits", "4", "--shots", "5", "--batch-size", "60", "--gradient-method", "spsa"]
 
 
 def qstore(*arguments: str) -> Result:
@@ -97,8 +97,9 @@ def test_a_local_run_has_no_jobs(run: Path, command: str, words: str) -> None:
     assert words in qstore(command, str(run)).stdout
 
 
-def test_estimate_is_what_train_then_takes(tmp_path: Path) -> None:
-    options = ["--epochs", "3", "--splits", "2"]
+@pytest.mark.parametrize("method", ["spsa", "adaptive"])
+def test_estimate_is_what_train_then_takes(tmp_path: Path, method: str) -> None:
+    options = ["--epochs", "3", "--splits", "2", "--gradient-method", method]
     estimated = qstore("estimate", *TRAIN[1:], *options).stdout
     trained = qstore(*TRAIN, *options, "--run-directory", str(tmp_path / "run")).stdout
     circuits, shots, jobs = estimated.splitlines()[2].split("all, with the test")[1].split()[:3]

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from qstore_core import cli
 from qstore_core.checkpoint import load_checkpoint
 
+SPSA = ("--gradient-method", "spsa")
 FAST = ("--qubits", "2", "--depth", "1", "--epochs", "2", "--batch-size", "16")
 
 
@@ -104,7 +105,7 @@ class TestDataSets:
 @pytest.mark.usefixtures("flowers")
 class TestRuns:
     def test_shots_are_sampled_and_counted(self, here: Path) -> None:
-        shown = trained(*CLASSES, *FAST, "--shots", "20", "--run-directory", "run")
+        shown = trained(*CLASSES, *FAST, *SPSA, "--shots", "20", "--run-directory", "run")
         assert "20 shots a circuit" in shown
         steps = steps_of(here / "run")
         assert {step["method"] for step in steps} == {"spsa"}
@@ -114,6 +115,21 @@ class TestRuns:
         assert totals is not None
         assert int(totals[1]) == circuits + 8  # and the eight test samples
         assert int(totals[2].replace(",", "")) == 20 * (circuits + 8)
+        assert int(totals[3]) == len(steps) + 1
+
+    def test_the_default_method_chooses_the_samples_of_a_step_and_shots_up_to_those_asked_for(self, here: Path) -> None:
+        shown = trained(*CLASSES, *FAST, "--shots", "200", "--run-directory", "run")
+        steps = steps_of(here / "run")
+        for epoch in (1, 2):
+            assert sum(step["samples"] for step in steps if step["epoch"] == epoch) == 32
+        assert [step["epoch"] for step in steps] == sorted(step["epoch"] for step in steps)
+        circuits, shots = (sum(step[name] for step in steps) for name in ("circuits", "shots"))
+        assert {step["method"] for step in steps} <= {"spsa", "parameter_shift"}
+        assert all(step["shots"] <= 200 * step["circuits"] for step in steps)
+        totals = re.fullmatch(r"circuits: (\d+)   shots: ([\d,]+)   jobs: (\d+)   cost: 0.00 USD", shown[-1])
+        assert totals is not None
+        assert int(totals[1]) == circuits + 8
+        assert int(totals[2].replace(",", "")) == shots + 200 * 8
         assert int(totals[3]) == len(steps) + 1
 
     def test_splits_have_a_directory_each_and_a_median(self, here: Path) -> None:
@@ -178,9 +194,10 @@ class TestRuns:
         assert not (one.parameters == other.parameters).any()
 
     def test_resuming_trains_the_epochs_that_are_left(self, here: Path) -> None:
-        whole = trained(*CLASSES, *FAST, "--shots", "10", "--epochs", "4", "--run-directory", "whole")
-        trained(*CLASSES, *FAST, "--shots", "10", "--epochs", "1", "--run-directory", "parts")
-        parts = trained(*CLASSES, *FAST, "--shots", "10", "--epochs", "4", "--run-directory", "parts", "--resume")
+        options = (*CLASSES, *FAST, *SPSA, "--shots", "10")
+        whole = trained(*options, "--epochs", "4", "--run-directory", "whole")
+        trained(*options, "--epochs", "1", "--run-directory", "parts")
+        parts = trained(*options, "--epochs", "4", "--run-directory", "parts", "--resume")
         np.testing.assert_array_equal(
             load_checkpoint(here / "parts" / "checkpoint.npz").parameters,
             load_checkpoint(here / "whole" / "checkpoint.npz").parameters,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,11 @@ X = np.random.default_rng(1).normal(size=(11, 2))
 Y = np.arange(11) % 2
 
 
-@pytest.mark.parametrize("shots", [None, 7])
-@pytest.mark.parametrize("method", ["spsa", "spsa_subsampled", "parameter_shift", "finite_difference", "adaptive"])
+METHODS = ["spsa", "spsa_subsampled", "parameter_shift", "finite_difference"]
+WAYS = [*((method, shots) for method in METHODS for shots in (None, 7)), ("adaptive", None)]
+
+
+@pytest.mark.parametrize(("method", "shots"), WAYS)
 def test_it_is_what_the_run_takes(method: str, shots: int | None) -> None:
     config = TrainingConfig(
         epochs=2, batch_size=4, gradient_method=method, gradient_subsample_size=2, shots_per_circuit=shots, seed=1
@@ -34,6 +39,26 @@ def test_it_is_what_the_run_takes(method: str, shots: int | None) -> None:
         spent.jobs,
     )
     assert expected.n_steps == 6
+
+
+@pytest.mark.parametrize("shots", [7, 1000])
+def test_with_the_default_method_it_is_what_the_first_plan_takes(shots: int, tmp_path: Path) -> None:
+    """Steps of the plan's samples, not of the loader's batches, with its shots, which are at most the configured."""
+    config = TrainingConfig(epochs=1, batch_size=4, shots_per_circuit=shots, seed=1, run_directory=tmp_path)
+    model = QuantumModel(2, 2, 2, get_backend("mock"), readout=["Z0", "X1 Z0"])
+    trainer = QuantumTrainer(config, progress=False)
+    expected = trainer.estimate_cost(model, 11)
+    asyncio.run(trainer.train(model, ArrayLoader(X, Y, 4)))
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    steps = [record for record in records if record["kind"] == "step"]
+    samples = steps[0]["samples"]
+    assert len(steps) <= 10  # so that there is one plan
+    assert [step["samples"] for step in steps] == [*[samples] * (11 // samples), *[11 % samples] * bool(11 % samples)]
+    assert expected.n_steps == len(steps)
+    found = expected.total.circuits, expected.total.shots, expected.total.jobs
+    assert found == (trainer.spent.circuits, trainer.spent.shots, trainer.spent.jobs)
+    assert expected.step.circuits == steps[0]["circuits"]
+    assert expected.step.shots == steps[0]["shots"] <= shots * steps[0]["circuits"]
 
 
 class Priced(type(get_backend("mock"))):  # type: ignore[misc]

@@ -130,6 +130,16 @@ class Remote(RemoteBackend):
         return None
 
 
+class Choosy(Remote):
+    """A provider whose jobs hold a few rows with one number of shots."""
+
+    most = 0
+
+    def fits(self, batches: Sequence[CircuitBatch], compiled: Sequence[Any]) -> bool:
+        assert len(batches) == len(compiled)
+        return len({each.shots for each in batches}) == 1 and sum(each.n_rows for each in batches) <= self.most
+
+
 def batch(n_rows: int = 4, shots: int | None = 20, seed: int = 0) -> CircuitBatch:
     angles = CIRCUIT.angles(parameters=np.linspace(0, 1, n_rows)[:, None])
     draws = np.arange(n_rows, dtype=np.uint64) + np.uint64(1000 * seed)
@@ -179,6 +189,32 @@ class TestOneJob:
         assert provider.circuits_paid == 8
         assert same(first, expected)
         assert second.n_rows == 4
+
+    @pytest.mark.parametrize(
+        ("most", "sizes"), [(3, [[3], [1, 1], [3], [1]]), (5, [[4, 1], [4]]), (1, [[1]] * 9)], ids=str
+    )
+    def test_a_backend_can_say_itself_what_a_job_holds(
+        self, most: int, sizes: list[list[int]], provider: Provider, expected: BatchResult
+    ) -> None:
+        backend = Choosy(provider)
+        backend.most = most
+        first, *_ = run(Executor(backend), batch(), batch(1, seed=1), batch(shots=9))
+        assert [[each.n_rows for each in batches] for _, batches in provider.jobs.values()] == sizes
+        assert same(first, expected)
+
+    def test_a_row_that_no_job_holds_is_refused(self, provider: Provider) -> None:
+        with pytest.raises(CapabilityError, match="a single row of circuits is more than one job of backend 'fake'"):
+            run(Executor(Choosy(provider)), batch())
+        assert not provider.posts
+
+    def test_a_backend_can_price_the_batches_of_a_job_together(self, provider: Provider) -> None:
+        class Cheap(Remote):
+            def price_job(self, compiled: Sequence[Any], batches: Sequence[CircuitBatch]) -> Cost:
+                return Cost(usd_low=1.0, usd_high=2.0, circuits=sum(each.n_circuits for each in batches), jobs=1)
+
+        requests = (batch(), batch(seed=1))
+        assert Executor(Remote(provider)).price(requests) == Cost(0.08, 0.08, circuits=8, shots=160, jobs=1)
+        assert Executor(Cheap(provider)).price(requests) == Cost(1.0, 2.0, circuits=8, jobs=1)
 
     def test_more_bases_than_a_job_holds_are_refused(self, provider: Provider) -> None:
         observables = (PauliString("Z0"), PauliString("X0"), PauliString("Y0"))

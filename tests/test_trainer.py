@@ -181,7 +181,8 @@ class TestResuming:
         with pytest.raises(type(stop)):
             self.run(tmp_path / "parts", method, optimizer, backend=broken)
         kept = load_checkpoint(tmp_path / "parts" / "checkpoint.npz")
-        assert (kept.step, kept.epoch) == (steps, steps // 3)
+        samples = (0, 5, 10)[steps % 3]
+        assert (kept.step, kept.epoch, kept.samples_done) == (steps, steps // 3, samples)
         self.run(tmp_path / "parts", method, optimizer, resume=True)
         assert state_of(tmp_path / "parts") == state_of(tmp_path / "whole")
         assert [line["step"] for line in lines(tmp_path / "parts", "step")] == list(range(1, 10))
@@ -218,13 +219,13 @@ def cancel() -> None:
 def test_a_loader_that_stops_and_a_task_that_is_cancelled_leave_a_checkpoint(
     tmp_path: Path, stop: Callable[[], None], raised: type[BaseException], steps: int
 ) -> None:
-    config = settings(shots_per_circuit=20, run_directory=tmp_path)
+    config = settings(gradient_method="spsa", shots_per_circuit=20, run_directory=tmp_path)
     with pytest.raises(raised):
         trained(config, Stopping(1 + 4, stop))  # the first batch is looked at before the run begins
     assert load_checkpoint(tmp_path / "checkpoint.npz").step == steps  # a task is cancelled when it next waits
     model = new_model()
     asyncio.run(QuantumTrainer(config).train(model, BATCHES, resume=True))
-    np.testing.assert_array_equal(model.parameters, trained(settings(shots_per_circuit=20), BATCHES).parameters)
+    np.testing.assert_array_equal(model.parameters, trained(replace(config, run_directory=None), BATCHES).parameters)
 
 
 PROGRAM = """
@@ -300,11 +301,12 @@ class TestGoingOn:
         np.testing.assert_allclose(model.parameters, [3.0, 2.0, 1.0, 0.0], rtol=0, atol=1e-4)
 
     def test_after_an_interruption_the_same_trainer_goes_on(self) -> None:
-        trainer, model = QuantumTrainer(settings(shots_per_circuit=20)), new_model(Watched(stop_at=5))
+        config = settings(gradient_method="spsa", shots_per_circuit=20)
+        trainer, model = QuantumTrainer(config), new_model(Watched(stop_at=5))
         with pytest.raises(KeyboardInterrupt):
             asyncio.run(trainer.train(model, loader()))
         asyncio.run(trainer.train(model, loader(), epochs=2))
-        np.testing.assert_array_equal(model.parameters, trained(settings(shots_per_circuit=20)).parameters)
+        np.testing.assert_array_equal(model.parameters, trained(config).parameters)
 
     def test_reset_starts_afresh_and_repeats_the_run_to_the_last_bit(self) -> None:
         trainer, model = QuantumTrainer(settings(shots_per_circuit=20)), new_model()
@@ -433,8 +435,10 @@ class TestLoaders:
         ],
         ids=["tuple", "pairs as lists", "numbers as lists", "sync", "async", "arrays"],
     )
-    def test_any_that_can_be_iterated_again_will_do(self, data: Loader) -> None:
-        np.testing.assert_array_equal(trained(settings(), data).parameters, trained(settings(), BATCHES).parameters)
+    @pytest.mark.parametrize("shots", [None, 20])
+    def test_any_that_can_be_iterated_again_will_do(self, data: Loader, shots: int | None) -> None:
+        config = settings(shots_per_circuit=shots)
+        np.testing.assert_array_equal(trained(config, data).parameters, trained(config, BATCHES).parameters)
 
     @pytest.mark.parametrize(
         "make", [generator, async_generator, lambda: iter(BATCHES)], ids=["sync", "async", "iterator"]
@@ -482,10 +486,26 @@ class TestLoaders:
         assert caught.value is failure
         assert load_checkpoint(tmp_path / "checkpoint.npz").step == 2
 
-    def test_an_odd_batch_later_on_stops_with_a_checkpoint(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="inputs need shape"):
-            trained(settings(run_directory=tmp_path), [BATCHES[0], (X[:3, :1], Y[:3])])
-        assert load_checkpoint(tmp_path / "checkpoint.npz").step == 1
+    @pytest.mark.parametrize(
+        ("odd", "message"),
+        [
+            ((X[:3, :1], Y[:3]), "inputs need shape"),
+            ((X[:3], Y[:4]), "a batch has 3 samples and 4 labels; they must be as many"),
+            ((X[:3] * np.nan, Y[:3]), "inputs must be finite"),
+            ((X[:0], Y[:0]), "there are no"),
+        ],
+        ids=["columns", "lengths", "nan", "nothing"],
+    )
+    @pytest.mark.parametrize("shots", [None, 20])
+    def test_an_odd_batch_later_on_stops_with_a_checkpoint(
+        self, tmp_path: Path, odd: Any, message: str, shots: int | None
+    ) -> None:
+        with pytest.raises(DataError, match=message):
+            trained(settings(run_directory=tmp_path, shots_per_circuit=shots), [BATCHES[0], odd])
+        kept = load_checkpoint(tmp_path / "checkpoint.npz")
+        assert kept.step == len(lines(tmp_path, "step")) > 0
+        assert 0 < kept.samples_done <= 5
+        assert kept.step == 1 or shots is not None
 
 
 class TestFit:
@@ -666,7 +686,7 @@ class TestMetrics:
         assert (line["loss"], line["step"], line["val_loss"]) == (history.loss, 3, None)
 
     def test_what_a_run_cost_includes_earlier_processes(self, tmp_path: Path) -> None:
-        config = settings(run_directory=tmp_path, shots_per_circuit=20)
+        config = settings(run_directory=tmp_path, gradient_method="spsa", shots_per_circuit=20)
         trained(replace(config, epochs=1))
         trainer = QuantumTrainer(config)
         asyncio.run(trainer.train(new_model(), loader(), resume=True))
@@ -686,10 +706,23 @@ class TestMetrics:
         assert [record.getMessage().split(":")[0] for record in caplog.records] == ["step 4", "step 8"]
 
     def test_a_bar_shows_them_when_asked_for(self, capsys: pytest.CaptureFixture[str]) -> None:
-        asyncio.run(QuantumTrainer(settings(shots_per_circuit=20), progress=True).train(new_model(), loader()))
-        assert "72 circuits, 1,440 shots, $0.00" in capsys.readouterr().err
+        config = settings(gradient_method="spsa", shots_per_circuit=20)
+        asyncio.run(QuantumTrainer(config, progress=True).train(new_model(), loader()))
+        shown = capsys.readouterr().err
+        assert "72 circuits, 1,440 shots, $0.00" in shown
+        assert "9/9 [" in shown
         trained(settings())
         assert capsys.readouterr().err == ""
+
+    @pytest.mark.parametrize(("shots", "known"), [(None, True), (20, False)], ids=["exact", "sampled"])
+    def test_a_bar_has_an_end_where_steps_are_the_loaders_batches(
+        self, capsys: pytest.CaptureFixture[str], shots: int | None, known: bool
+    ) -> None:
+        trainer = QuantumTrainer(settings(shots_per_circuit=shots), progress=True)
+        asyncio.run(trainer.train(new_model(), loader()))
+        steps = trainer.performance_tracker.get_statistics()["total_batches"]
+        last = capsys.readouterr().err.rstrip().split("\r")[-1]
+        assert f"{steps}/9 [" in last if known else f"{steps}step [" in last
 
 
 class TestRunDirectory:
@@ -972,7 +1005,7 @@ class TestBackends:
             trained(settings(run_directory=tmp_path / "run"), backend=backend)
         assert backend.jobs == []
         assert not (tmp_path / "run").exists()
-        trained(settings(shots_per_circuit=20), backend=backend)
+        trained(settings(gradient_method="spsa", shots_per_circuit=20), backend=backend)
         assert len(backend.jobs) == 9
 
     @pytest.mark.parametrize(

@@ -23,13 +23,14 @@ from qstore_core.trainer import QuantumTrainer
 
 X = np.random.default_rng(1).normal(size=(12, 2))
 Y = (X[:, 0] + 0.3 * X[:, 1] > 0).astype(np.int64)
+SPSA = {"gradient_method": "spsa"}
 WAYS: dict[str, dict[str, Any]] = {
-    "amsgrad": {"optimizer_options": {"amsgrad": True}},
-    "decaying adam": {"learning_rate_decay": 0.3},
-    "decaying momentum": {"optimizer": "momentum", "learning_rate_decay": 0.3},
-    "decaying sgd": {"optimizer": "sgd", "learning_rate_decay": 0.3},
-    "averaged": {"parameter_averaging": 0.7},
-    "averaged and decaying": {"parameter_averaging": 0.7, "learning_rate_decay": 0.3},
+    "amsgrad": {**SPSA, "optimizer_options": {"amsgrad": True}},
+    "decaying adam": {**SPSA, "learning_rate_decay": 0.3},
+    "decaying momentum": {**SPSA, "optimizer": "momentum", "learning_rate_decay": 0.3},
+    "decaying sgd": {**SPSA, "optimizer": "sgd", "learning_rate_decay": 0.3},
+    "averaged": {**SPSA, "parameter_averaging": 0.7},
+    "averaged and decaying": {**SPSA, "parameter_averaging": 0.7, "learning_rate_decay": 0.3},
     "spall": {"optimizer": "spall"},
     "steps": {
         "gradient_method": "schedule",

@@ -129,9 +129,9 @@ class TestWhereItEnds:
 
 class TestCounts:
     def test_it_is_not_charged(self, tmp_path: Path) -> None:
-        backend = Hardware()
-        trainer = run(settings(run_directory=tmp_path), backend)
-        cold = run(settings(warm_start=None))
+        backend, config = Hardware(), settings(gradient_method="spsa", run_directory=tmp_path)
+        trainer = run(config, backend)
+        cold = run(replace(config, run_directory=None, warm_start=None))
         assert trainer.spent == cold.spent
         assert trainer.spent.circuits == sum(job.n_circuits for job in backend.jobs) == 3 * 2 * 12
         assert {job.shots for job in backend.jobs} == {20}
@@ -188,10 +188,11 @@ class TestResuming:
 
     @pytest.mark.parametrize("done", [0, 1, 4])
     def test_a_run_that_goes_on_has_no_second_one(self, tmp_path: Path, done: int) -> None:
-        run(settings(run_directory=tmp_path / "whole"))
+        whole, parts = (settings(gradient_method="spsa", run_directory=tmp_path / name) for name in ("whole", "parts"))
+        run(whole)
         with pytest.raises(KeyboardInterrupt):
-            run(settings(run_directory=tmp_path / "parts"), Hardware(stop_at=done + 1))
-        run(settings(run_directory=tmp_path / "parts"), resume=True)
+            run(parts, Hardware(stop_at=done + 1))
+        run(parts, resume=True)
         assert state_of(tmp_path / "parts") == state_of(tmp_path / "whole")
         assert len(lines(tmp_path / "parts", "warm_start")) == 1
         assert [line["step"] for line in lines(tmp_path / "parts", "step")] == list(range(1, 10))

@@ -35,16 +35,19 @@ class Adjoint:
         return None
 
     def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
-        """Two rounds: the outputs, then their derivatives weighted by those of the loss."""
+        """Two rounds: the outputs, then their derivatives weighted by those of the loss, if any parameter is active."""
         samples = np.arange(problem.n_samples)
         batch = problem.batch(parameters, samples, key.draws(sample=samples))
         (result,) = yield (batch,)
         loss = problem.loss_of(problem.outputs(batch, result).values)
-        (derivatives,) = yield (VectorJacobianProduct(batch, loss.output_gradient),)
-        assert derivatives.angle_gradients is not None
-        by_angle = derivatives.angle_gradients.sum(axis=0)
+        gradients = np.zeros(len(parameters))
+        if problem.active.any():
+            (derivatives,) = yield (VectorJacobianProduct(batch, loss.output_gradient),)
+            assert derivatives.angle_gradients is not None
+            by_angle = derivatives.angle_gradients.sum(axis=0)
+            gradients = problem.affine.parameters.matrix @ by_angle * problem.trained
         answer = GradientResult(
-            problem.affine.parameters.matrix @ by_angle * problem.trained,
+            gradients,
             loss.value,
             variance=0.0,
             method="adjoint",

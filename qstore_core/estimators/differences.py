@@ -9,6 +9,7 @@ import numpy as np
 from qstore_core.arrays import FloatArray
 from qstore_core.batch import CircuitBatch, Estimates
 from qstore_core.estimators.moments import SampleMoments
+from qstore_core.estimators.noise import curvature_of, loss_noise
 from qstore_core.losses import LossValue
 from qstore_core.problem import Problem
 from qstore_core.randomness import StepKey
@@ -21,13 +22,14 @@ class Folded:
     Attributes:
         loss: The loss at the parameters.
         gradients: `(n_parameters,)`.
-        variances: `(n_parameters,)`, of each from the shots; zeros when exact.
+        noise: The total variance of the gradients from the shots, an estimate that may be below 0; 0 when exact, None
+            with a single shot, which says nothing of its own variance.
         moments: Of the gradients of single samples.
     """
 
     loss: LossValue
     gradients: FloatArray
-    variances: FloatArray
+    noise: float | None
     moments: SampleMoments
 
 
@@ -40,6 +42,8 @@ def fold_differences(problem: Problem, weights: FloatArray, outputs: Estimates) 
 
         sum_i [ sum_t w_pt^2 l' C_t l'  +  J_p H C_0 H J_p  -  sum_t w_pt^2 tr(H C_0 H C_t) ]
 
+    It is unbiased for a mean squared error; for other losses H is the curvature over the noise (`curvature_of`).
+
     Args:
         problem: The mini-batch.
         weights: `(n_parameters, n_terms)`.
@@ -50,16 +54,16 @@ def fold_differences(problem: Problem, weights: FloatArray, outputs: Estimates) 
     loss = problem.loss_of(values[0])
     jacobian = np.einsum("pt,tso->pso", weights, values[1:])
     by_sample = np.einsum("so,pso->ps", loss.output_gradient, jacobian)
-    if outputs.covariance is None or problem.shots == 1:  # one shot says nothing of its own variance
-        by_noise, one_shot = np.zeros_like(by_sample), 0.0
-    else:
+    by_noise, one_shot = np.zeros_like(by_sample), np.zeros(problem.n_samples)
+    known = outputs.covariance is None or problem.shots != 1
+    if outputs.covariance is not None and known:
         size = values.shape[2]
         covariance = outputs.covariance.reshape(1 + n_terms, problem.n_samples, size, size)
-        by_noise = _noise(loss, weights, jacobian, covariance)
-        first = np.einsum("sa,sab,sb->s", loss.output_gradient, covariance[0], loss.output_gradient)
-        one_shot = float(np.mean(first)) * problem.n_samples**2 * (problem.shots or 0)
-    second = problem.n_samples**2 * float(np.mean((by_sample**2 - by_noise).sum(axis=0)))
-    return Folded(loss, by_sample.sum(axis=1), by_noise.sum(axis=1), SampleMoments(second, one_shot))
+        curvature = curvature_of(problem, values[0], covariance[0])
+        by_noise = _noise(loss.output_gradient, curvature, weights, jacobian, covariance)
+        _, one_shot = loss_noise(outputs, loss.output_gradient, curvature)
+    moments = SampleMoments.of_shares((by_sample**2 - by_noise).sum(axis=0), one_shot)
+    return Folded(loss, by_sample.sum(axis=1), float(by_noise.sum()) if known else None, moments)
 
 
 def unmoved(problem: Problem, parameters: FloatArray, key: StepKey) -> CircuitBatch:
@@ -68,14 +72,12 @@ def unmoved(problem: Problem, parameters: FloatArray, key: StepKey) -> CircuitBa
     return problem.batch(parameters, samples, key.draws(sample=samples))
 
 
-def _noise(loss: LossValue, weights: FloatArray, jacobian: FloatArray, covariance: FloatArray) -> FloatArray:
+def _noise(
+    gradient: FloatArray, curvature: FloatArray, weights: FloatArray, jacobian: FloatArray, covariance: FloatArray
+) -> FloatArray:
     """The variance of every sample's part of every derivative, `(n_parameters, n_samples)`."""
-    gradient = loss.output_gradient
+    bend = curvature @ covariance[0] @ curvature
     by_term = np.einsum("sa,tsab,sb->ts", gradient, covariance[1:], gradient)
-    if loss.curvature is None:
-        first: FloatArray = weights**2 @ by_term
-        return first
-    bend = loss.curvature @ covariance[0] @ loss.curvature
-    by_term = by_term - np.einsum("sab,tsba->ts", bend, covariance[1:])
+    by_term -= np.einsum("sab,tsba->ts", bend, covariance[1:])
     noise: FloatArray = weights**2 @ by_term + np.einsum("psa,sab,psb->ps", jacobian, bend, jacobian)
-    return np.maximum(noise, 0.0)
+    return noise

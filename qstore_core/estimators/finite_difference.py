@@ -14,7 +14,7 @@ from qstore_core.randomness import StepKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FiniteDifference:
-    """Central differences, `n_samples (1 + 2 n_active)` circuits, in one batch.
+    """Central differences, `n_samples (1 + 2 n_active)` circuits, in one batch; the reported variance is over shots.
 
     Attributes:
         step: The difference in each parameter, radians; None follows the shots: `shots**(-1/6)`, which balances a bias
@@ -48,7 +48,7 @@ class FiniteDifference:
         answer = GradientResult(
             folded.gradients,
             folded.loss.value,
-            variance=float(np.sum(folded.variances)),
+            variance=None if folded.noise is None else max(0.0, folded.noise),
             method="finite_difference",
             metadata={"difference": step, "samples": problem.n_samples, **folded.moments.to_dict()},
             loss_gradients=folded.loss.parameter_gradient,

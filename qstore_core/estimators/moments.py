@@ -15,28 +15,27 @@ class SampleMoments:
 
     Attributes:
         second_moment: The mean of |h|^2 over samples, shot noise subtracted; an estimate may be below 0.
-        one_shot_variance: The mean over samples of the variance that one shot would give the loss of a sample; 0 when
-            exact. With S shots a two-sided difference over +-c has a slope of variance `one_shot_variance / (2 c^2 S)`.
+        one_shot_variance: The mean over samples of the variance that one shot would give the loss of a sample, without
+            what falls faster than 1/shots; 0 when exact, an estimate may be below 0. With S shots a two-sided
+            difference over +-c has a slope of variance `one_shot_variance / (2 c^2 S)`.
     """
 
     second_moment: float
     one_shot_variance: float
 
     @classmethod
-    def of_slopes(cls, slopes: FloatArray, noise: FloatArray, c: float, shots: int | None) -> SampleMoments:
-        """From derivatives along random directions of +-1, whose square is |h|^2 in the mean.
+    def of_shares(cls, squares: FloatArray, one_shot: FloatArray) -> SampleMoments:
+        """From the shares of single samples in the gradient of a mini-batch, which are h / n_samples.
 
         Args:
-            slopes: `(n_directions, n_samples)`, of the loss of each sample.
-            noise: Of the same shape, their variances.
-            c: The step they were found with, radians.
-            shots: Shots of each circuit.
+            squares: `(..., n_samples)`, of those shares, shot noise subtracted.
+            one_shot: `(..., n_samples)`, the variance that one shot gives a sample's share of the loss.
 
-        >>> SampleMoments.of_slopes(np.array([[2.0]]), np.array([[1.0]]), 0.5, 10)
-        SampleMoments(second_moment=3.0, one_shot_variance=5.0)
+        >>> SampleMoments.of_shares(np.array([0.25, 0.75]), np.array([0.5, 0.5]))
+        SampleMoments(second_moment=2.0, one_shot_variance=2.0)
         """
-        one_shot = 0.0 if shots is None else float(np.mean(noise)) * 2 * c**2 * shots
-        return cls(float(np.mean(slopes**2 - noise)), one_shot)
+        n_samples = squares.shape[-1]
+        return cls(n_samples**2 * float(np.mean(squares)), n_samples**2 * float(np.mean(one_shot)))
 
     def to_dict(self) -> dict[str, float]:
         """The values by name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -73,7 +73,7 @@ class ParameterShift:
     O(1/shots) for losses whose derivative is not linear in the outputs.
 
     Circuits: `n_samples (1 + s)`, where s counts 2 for each active angle and 4 for each active controlled rotation, in
-    one batch. The reported variance is that over shots, and over the choice of coordinates.
+    one batch. The reported variance is that over shots, of which one says nothing, and over the choice of coordinates.
 
     Attributes:
         coordinates: Shift only this many random active parameters a step, whose derivatives are weighted up so that
@@ -99,13 +99,14 @@ class ParameterShift:
         (result,) = yield (batch,)
         weights = matrix[:, table.angles] * table.weights
         folded = fold_differences(problem, weights, problem.outputs(batch, result))
-        share = chosen.sum() / max(1, problem.active.sum())
+        share = chosen.sum() / problem.active.sum() if problem.active.any() else 1.0
+        moments = replace(folded.moments, second_moment=folded.moments.second_moment / share)
         answer = GradientResult(
-            folded.gradients / max(share, 1e-300),
+            folded.gradients / share,
             folded.loss.value,
             variance=_variance(folded, share),
             method="parameter_shift",
-            metadata={"samples": problem.n_samples, "coordinates": int(chosen.sum()), **folded.moments.to_dict()},
+            metadata={"samples": problem.n_samples, "coordinates": int(chosen.sum()), **moments.to_dict()},
             loss_gradients=folded.loss.parameter_gradient,
         )
         return answer, state
@@ -130,9 +131,9 @@ def shifted(problem: Problem, parameters: FloatArray, table: ShiftTable, key: St
     return problem.angle_batch(angles.reshape(draws.size, base.shape[1]), draws.ravel())
 
 
-def _variance(folded: Folded, share: float) -> float:
+def _variance(folded: Folded, share: float) -> float | None:
     """The total variance, over shots and over which `share` of the coordinates was drawn."""
-    squares, noise = float(np.sum(folded.gradients**2)), float(np.sum(folded.variances))
-    if share >= 1:
-        return noise
-    return max(0.0, squares / share**2 - (squares - noise) / share) if share > 0 else 0.0
+    if folded.noise is None:
+        return None
+    squares = float(np.sum(folded.gradients**2))
+    return max(0.0, (squares / share - squares + folded.noise) / share)

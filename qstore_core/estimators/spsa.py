@@ -13,6 +13,7 @@ from qstore_core.batch import BatchResult, CircuitBatch, Estimates
 from qstore_core.errors import ConfigurationError
 from qstore_core.estimators.differences import unmoved
 from qstore_core.estimators.moments import SampleMoments
+from qstore_core.estimators.noise import curvature_of, loss_noise
 from qstore_core.losses import LossValue
 from qstore_core.problem import GradientResult, Problem, Rounds, State, require_positive, require_whole
 from qstore_core.randomness import StepKey
@@ -26,15 +27,16 @@ class SPSA:
 
         s = [ (dl/df at (f(+) + f(-)) / 2) . (f(+) - f(-)) - tr(H (C(+) - C(-))) / 2 ] / (2 c),     g = sum_i s_i D_i
 
-    Here `H` is the Hessian of the loss by the outputs and `C(+-)` the covariance of the sampled outputs, estimated from
-    their joint counts: without that term a loss that is not linear is biased by O(1/shots). For a mean squared error
-    `s` is Spall's difference of losses and unbiased at any number of shots; for cross-entropy the bias is
-    O(1/shots^2), for a function of yours, whose Hessian is not known, O(1/shots). Perturbing outputs is right to
-    O(c^2) for any loss (arXiv 2211.13981). Directions of its own for each sample never vary more than one shared by all
-    (Wen et al., arXiv 1803.04386, use the same idea), and cost nothing.
+    Here `H` is the curvature of the loss by the outputs (`curvature_of`) and `C(+-)` the covariance of the sampled
+    outputs, estimated from their joint counts: without that term a mean squared error would aim past its targets, at
+    `y shots / (shots - 1)`. With it, its `s` is Spall's difference of losses and unbiased at two shots or more. For a
+    loss whose curvature varies, such as cross-entropy, a bias of O(1/shots) is left: that of `dl/df` at sampled
+    outputs, whose sign is right. Perturbing outputs is right to O(c^2) for any loss (arXiv 2211.13981). Directions of
+    its own for each sample never vary more than one shared by all (Wen et al., arXiv 1803.04386, use the same idea),
+    and cost nothing.
 
     Circuits: `2 directions n_samples`, in one batch. The reported variance is that over directions and shots, for the
-    samples at hand:
+    samples at hand; fewer than four shots say nothing of its second part, which is then left out:
 
         V = sum_i ((P - 1) s_i^2 + Var(s_i | D)) / directions,      P active parameters.
 
@@ -112,8 +114,14 @@ def _without_parameters(
     batch = unmoved(problem, parameters, key)
     (result,) = yield (batch,)
     loss = problem.loss_of(problem.outputs(batch, result).values)
-    nothing = np.zeros(len(parameters))
-    return GradientResult(nothing, loss.value, variance=0.0, method="spsa", loss_gradients=loss.parameter_gradient)
+    return GradientResult(
+        np.zeros(len(parameters)),
+        loss.value,
+        variance=0.0,
+        method="spsa",
+        metadata={"samples": problem.n_samples, "directions": 0, **SampleMoments(0.0, 0.0).to_dict()},
+        loss_gradients=loss.parameter_gradient,
+    )
 
 
 def perturbed(
@@ -142,74 +150,55 @@ def fold(
 ) -> GradientResult:
     """The estimate from the outputs of the rows of `perturbed`."""
     count, n_samples, n_active = signs.shape
-    values = outputs.values.reshape(count, 2, n_samples, -1)
-    covariance = None if problem.shots == 1 else outputs.covariance  # one shot says nothing of its own variance
-    parts = [
-        _Direction.of(problem, values[d], None if covariance is None else _sides(covariance, count, d), c)
-        for d in range(count)
-    ]
-    slopes = np.stack([part.slopes for part in parts])
-    noise = np.stack([part.noise for part in parts])
+    found = _Slopes.of(problem, count, c, outputs)
+    slopes, noise = found.values, found.noise
     gradients = np.zeros(len(problem.trained))
     gradients[active] = np.einsum("dsp,ds->p", signs, slopes) / count
     squares = slopes.sum(axis=1) ** 2 if shared else (slopes**2).sum(axis=1)
     variance = float(np.mean((n_active - 1) * squares + noise.sum(axis=1)) / count)
-    loss = LossValue.mean([part.loss for part in parts])
-    moments = SampleMoments.of_slopes(n_samples * slopes, n_samples**2 * noise, c, problem.shots)
+    moments = SampleMoments.of_shares(slopes**2 - noise, found.one_shot)
     return GradientResult(
         gradients,
-        loss.value,
+        found.loss.value,
         variance=max(0.0, variance),
         method="spsa",
         metadata={"c": c, "samples": n_samples, "directions": count, **moments.to_dict()},
-        loss_gradients=loss.parameter_gradient,
+        loss_gradients=found.loss.parameter_gradient,
     )
 
 
-def _sides(covariance: FloatArray, count: int, direction: int) -> FloatArray:
-    """`(2, n_samples, n_outputs, n_outputs)` of one direction."""
-    both: FloatArray = covariance.reshape(count, 2, -1, *covariance.shape[1:])[direction]
-    return both
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class _Direction:
-    """What one direction of every sample gives.
+class _Slopes:
+    """The derivatives of each sample's share of the loss along its directions.
 
     Attributes:
-        loss: The loss in the middle.
-        slopes: `(n_samples,)`, the derivative of the loss along the direction.
-        noise: `(n_samples,)`, the variance of `slopes` from the shots.
+        loss: The loss in the middle, in the mean over directions.
+        values: `(n_directions, n_samples)`.
+        noise: Of the same shape, their variances from the shots.
+        one_shot: Of the same shape, the variance that one shot would give a sample's share, in the mean of both sides.
     """
 
     loss: LossValue
-    slopes: FloatArray
+    values: FloatArray
     noise: FloatArray
+    one_shot: FloatArray
 
     @classmethod
-    def of(cls, problem: Problem, values: FloatArray, covariance: FloatArray | None, c: float) -> _Direction:
-        above, below = values
-        loss = problem.loss_of((above + below) / 2)
-        apart = above - below
-        slopes = np.sum(loss.output_gradient * apart, axis=1)
-        if covariance is None:
-            return cls(loss, slopes / (2 * c), np.zeros(len(slopes)))
-        curvature = loss.curvature
-        if curvature is None:
-            curvature = np.zeros_like(covariance[0])
-        slopes = slopes - np.einsum("sab,sab->s", curvature, covariance[0] - covariance[1]) / 2
-        bend = np.einsum("sab,sb->sa", curvature, apart) / 2
-        noise = _noise(loss.output_gradient + bend, curvature, covariance[0])
-        noise += _noise(loss.output_gradient - bend, curvature, covariance[1])
-        return cls(loss, slopes / (2 * c), np.maximum(noise, 0.0) / (4 * c**2))
-
-
-def _noise(gradient: FloatArray, curvature: FloatArray, covariance: FloatArray) -> FloatArray:
-    """The variance of a loss at outputs with that covariance, to second order, `(n_samples,)`.
-
-    `v C v - tr(H C H C) / 2`: the estimated `v` has noise of its own, which counts the second order twice over.
-    """
-    first = np.einsum("sa,sab,sb->s", gradient, covariance, gradient)
-    product = curvature @ covariance
-    noise: FloatArray = first - np.einsum("sab,sba->s", product, product) / 2
-    return noise
+    def of(cls, problem: Problem, count: int, c: float, outputs: Estimates) -> _Slopes:
+        shape = (count, 2, problem.n_samples, outputs.values.shape[1])
+        above, below = np.moveaxis(outputs.values.reshape(shape), 1, 0)
+        apart, middle = above - below, (above + below) / 2
+        losses = [problem.loss_of(each) for each in middle]
+        gradient = np.stack([loss.output_gradient for loss in losses])
+        values = np.sum(gradient * apart, axis=2) / (2 * c)
+        if outputs.covariance is None or problem.shots == 1:  # one shot says nothing of its own variance
+            return cls(LossValue.mean(losses), values, *np.zeros((2, *values.shape)))
+        plus, minus = np.moveaxis(outputs.covariance.reshape(*shape, shape[3]), 1, 0)
+        pairs = zip(middle, (plus + minus) / 4, strict=True)
+        curvature = np.stack([curvature_of(problem, each, spread) for each, spread in pairs])
+        values -= np.einsum("dsab,dsab->ds", curvature, plus - minus) / (4 * c)
+        bend = np.einsum("dsab,dsb->dsa", curvature, apart) / 2
+        sides = np.stack([gradient + bend, gradient - bend], axis=1).reshape(-1, shape[3])
+        both = np.repeat(curvature[:, None], 2, axis=1).reshape(-1, shape[3], shape[3])
+        noise, one_shot = (rows.reshape(shape[:3]) for rows in loss_noise(outputs, sides, both))
+        return cls(LossValue.mean(losses), values, noise.sum(axis=1) / (4 * c**2), one_shot.mean(axis=1))

@@ -9,7 +9,7 @@ from qstore_core.hookspecs import Register
 @hookimpl
 def register_backends(register: Register) -> None:
     """Register the targets; what talks to IonQ is imported when one is first asked for."""
-    path = "qstore_ionq.backend:IonQBackend"
-    register("ionq", path, summary="IonQ, the target given as an option (not built yet)")
-    register("ionq.simulator", path, summary="IonQ's cloud simulator (not built yet)")
-    register("ionq.qpu", path, summary="IonQ's trapped-ion hardware (not built yet)")
+    simulator = "qstore_ionq.simulator:IonQSimulator"
+    register("ionq", simulator, summary="The same as ionq.simulator")
+    register("ionq.simulator", simulator, summary="IonQ's cloud simulator: exact, or with the noise of a machine")
+    register("ionq.qpu", "qstore_ionq.qpu:IonQQPU", summary="IonQ's trapped-ion hardware, which costs money")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,6 +82,11 @@ def wait_for_jobs(running: RunningProvider, process: subprocess.Popen[bytes], co
 
 def circuits_paid(running: RunningProvider) -> Counter[str]:
     return Counter(digest for entry in running.ledger() if entry.charged for digest in entry.circuit_digests)
+
+
+def steps_of(directory: Path) -> list[dict[str, Any]]:
+    records = map(json.loads, (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    return [record for record in records if record["kind"] == "step"]
 
 
 def assert_same_run(one: Path, other: Path) -> None:
@@ -174,9 +181,9 @@ def test_a_step_is_one_job_sent_once_and_fetched_once(tmp_path: Path, method: st
     assert metrics.jobs == 1
 
 
-@pytest.mark.parametrize("method", ["spsa", "parameter_shift", "finite_difference", "adaptive"])
+@pytest.mark.parametrize("method", ["spsa", "parameter_shift", "finite_difference"])
 def test_a_budget_is_never_passed_by_a_cent_and_the_run_goes_on_when_it_is_raised(tmp_path: Path, method: str) -> None:
-    step = {"spsa": 12, "parameter_shift": 78, "finite_difference": 78, "adaptive": 12}[method]
+    step = {"spsa": 12, "parameter_shift": 78, "finite_difference": 78}[method]
     with provider(price_shot="0.0004") as running:
         price = step * 10 * 0.0004
         settings = {"gradient_method": method, "epochs": 40, "learning_rate": 0.05}
@@ -190,6 +197,117 @@ def test_a_budget_is_never_passed_by_a_cent_and_the_run_goes_on_when_it_is_raise
         raised = Here(running, tmp_path / "run", **{**settings, "epochs": steps + 2})
         raised.train(resume=True)
         assert sum(entry.charged or 0.0 for entry in running.ledger()) == pytest.approx((steps + 2) * price)
+
+
+def test_a_budget_is_never_passed_by_a_cent_by_steps_of_changing_prices_either(tmp_path: Path) -> None:
+    """The default method chooses samples, circuits and shots; what it cannot pay it does not send."""
+    with provider(price_circuit="0.01", price_shot="0.0004") as running:
+        settings = {"gradient_method": "adaptive", "epochs": 40, "learning_rate": 0.05, "shots_per_circuit": 100}
+        run = Here(running, tmp_path / "run", budget=Budget(usd=1.50), **settings)
+        with pytest.raises(
+            BudgetExceededError, match=r"the budget is 1.5 USD: .*: raise the budget and resume"
+        ) as caught:
+            run.train()
+        needed = re.search(r"(\d+\.\d+) spent or reserved, and the next batch needs (\d+\.\d+)\.", str(caught.value))
+        assert needed is not None
+        paid = sum(entry.charged or 0.0 for entry in running.ledger())
+        assert paid <= 1.50 < paid + float(needed[2])
+        assert float(needed[1]) == pytest.approx(paid)
+        steps = steps_of(tmp_path / "run")
+        assert [step["usd"] for step in steps] == pytest.approx([entry.charged for entry in running.ledger()])
+        assert [step["circuits"] for step in steps] == [entry.circuits for entry in running.ledger()]
+        assert [step["usd"] for step in steps] == pytest.approx(
+            [0.01 * step["circuits"] + 0.0004 * step["shots"] for step in steps]
+        )
+        assert load_checkpoint(tmp_path / "run" / "checkpoint.npz").step == len(steps) > 1
+        raised = Here(running, tmp_path / "run", **{**settings, "epochs": steps[-1]["epoch"] + 1})
+        raised.train(resume=True)
+        more = steps_of(tmp_path / "run")
+        assert more[: len(steps)] == steps
+        assert [step["circuits"] for step in more] == [entry.circuits for entry in running.ledger()]
+        for epoch in range(1, more[-1]["epoch"] + 1):
+            assert sum(step["samples"] for step in more if step["epoch"] == epoch) == len(run.x)
+        assert set(circuits_paid(running).values()) == {1}
+
+
+@pytest.mark.parametrize("batch_size", [4, 6])
+def test_the_next_step_of_the_default_method_is_sent_with_the_validation_and_only_once(
+    tmp_path: Path, batch_size: int
+) -> None:
+    """What is run ahead are the samples that the step takes, whatever the loader's batches are."""
+    with provider(price_circuit="0.01", queue=0.2) as running:
+        run = Here(running, tmp_path / "run", epochs=3, gradient_method="adaptive", shots_per_circuit=20)
+        loader = ArrayLoader(run.x, run.y, batch_size)
+        held_out = ArrayLoader(run.x, run.y, 6, shuffle=False)
+        trainer = QuantumTrainer(run.config, progress=False)
+        history = asyncio.run(trainer.train(run.model, loader, held_out))
+        jobs = sorted(running.ledger(), key=lambda entry: entry.accepted)
+        overlaps = sum(later.accepted < earlier.due for earlier, later in pairwise(jobs))
+        paid = circuits_paid(running)
+    steps = steps_of(tmp_path / "run")
+    assert set(paid.values()) == {1}
+    assert overlaps == 2  # after each epoch but the last the next step waits together with the validation
+    assert len(jobs) == len(steps) + 3
+    assert sorted(entry.circuits for entry in jobs) == sorted([*(step["circuits"] for step in steps), *[6] * 3])
+    for epoch in range(1, 4):
+        assert sum(step["samples"] for step in steps if step["epoch"] == epoch) == 6
+    assert {step["jobs"] for step in steps} == {1}
+    total = trainer.spent
+    charged, circuits = sum(entry.charged or 0.0 for entry in jobs), sum(entry.circuits for entry in jobs)
+    shots = sum(entry.shots for entry in jobs)
+    assert (total.circuits, total.shots, total.jobs) == (circuits, shots, len(jobs))
+    assert total.usd_high == pytest.approx(charged)
+    for name, whole in (("circuits", circuits), ("shots", shots), ("jobs", len(jobs)), ("usd", charged)):
+        assert sum(getattr(metrics, name) for metrics in history) == pytest.approx(whole)
+    assert sum(step["circuits"] for step in steps) == circuits - 3 * 6
+    assert sum(step["shots"] for step in steps) == shots - 3 * 6 * 20
+    assert sum(step["usd"] for step in steps) == pytest.approx(charged - 3 * 6 * 0.01)
+
+    # without a validation nothing is run ahead, and every step is the same
+    with provider(price_circuit="0.01") as running:
+        alone = Here(running, tmp_path / "alone", epochs=3, gradient_method="adaptive", shots_per_circuit=20)
+        asyncio.run(QuantumTrainer(alone.config, progress=False).train(alone.model, loader))
+    np.testing.assert_array_equal(alone.model.parameters, run.model.parameters)
+    told = ("samples", "circuits", "shots", "loss")
+    assert [[step[name] for name in told] for step in steps_of(tmp_path / "alone")] == [
+        [step[name] for name in told] for step in steps
+    ]
+
+
+def test_a_step_that_was_run_ahead_is_found_by_the_run_that_goes_on(tmp_path: Path) -> None:
+    """Interrupted while the validation and the next step wait: both are fetched, neither is sent again."""
+
+    class StoppedError(Exception):
+        pass
+
+    def train(running: RunningProvider, name: str, *, stop_after: int | None = None) -> QuantumModel:
+        run = Here(running, tmp_path / name, epochs=3, gradient_method="adaptive", shots_per_circuit=20)
+        fetch = run.backend.fetch
+
+        async def failing(job_id: str, *arguments: Any) -> Any:
+            if len(running.ledger()) == stop_after:
+                raise StoppedError
+            return await fetch(job_id, *arguments)
+
+        run.backend.fetch = failing  # type: ignore[method-assign]
+        held_out = ArrayLoader(run.x, run.y, 6, shuffle=False)
+        trainer = QuantumTrainer(run.config, progress=False)
+        asyncio.run(trainer.train(run.model, ArrayLoader(run.x, run.y, 4), held_out, resume=True))
+        return run.model
+
+    with provider(price_circuit="0.01", queue=0.1) as running:
+        whole = train(running, "whole")
+        expected = circuits_paid(running)
+    steps = len([step for step in steps_of(tmp_path / "whole") if step["epoch"] == 1])
+    with provider(price_circuit="0.01", queue=0.1) as running:
+        with pytest.raises(StoppedError):
+            train(running, "parts", stop_after=steps + 2)
+        assert load_checkpoint(tmp_path / "parts" / "checkpoint.npz").step == steps
+        parts = train(running, "parts")
+        assert circuits_paid(running) == expected
+    assert set(expected.values()) == {1}
+    np.testing.assert_array_equal(parts.parameters, whole.parameters)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_the_next_step_is_sent_while_the_validation_is_waited_for(tmp_path: Path) -> None:
