@@ -60,18 +60,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two easy tasks and the four methods of the promises")
     parser.add_argument("--task", action="append", choices=[task.name for task in TASKS], help="only this one")
     parser.add_argument("--method", action="append", choices=[method.name for method in METHODS], help="only this one")
-    parser.add_argument("--seeds", type=int, default=10, help="seeds of each method and task (default 10)")
-    parser.add_argument("--hard-seeds", type=int, default=40, help="the same for the hard task (default 40)")
+    parser.add_argument("--seeds", type=int, help="seeds (default 20; on wide tasks 10; quick 12)")
+    parser.add_argument("--hard-seeds", type=int, default=40, help="seeds on the hard task (default 40)")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="processes (default: the cores)")
     parser.add_argument("--out", type=Path, default=Path("runs/cost_to_target"), help="where outcomes and plot go")
     options = parser.parse_args()
+    options.seeds = options.seeds or (12 if options.quick else None)
     options.task = options.task or (QUICK_TASKS if options.quick else [task.name for task in TASKS])
     options.method = options.method or (QUICK_METHODS if options.quick else [method.name for method in METHODS])
     return options
 
 
-def seeds(task: Task, few: int, many: int) -> range:
-    return range(1, 1 + (many if task.kind == "hard" else few))
+def seeds(task: Task, given: int | None, many: int) -> range:
+    usual = {"easy": 20, "hard": many, "wide": 10}[task.kind]
+    return range(1, 1 + (usual if given is None or task.kind == "hard" else given))
 
 
 def summarised(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from estimator_problems import KEY, draw, gradients_of, layered, mock, problem_of
+from estimator_problems import KEY, gradients_of, layered, mock, problem_of
 
 from qstore_core.backend import Prices
 from qstore_core.batch import VectorJacobianProduct
@@ -15,9 +16,8 @@ from qstore_core.estimators.parameter_shift import ParameterShift
 from qstore_core.estimators.planning import REFERENCE, Landscape, Plan, Planner
 from qstore_core.estimators.signal import Signal, SignalAverages
 from qstore_core.estimators.spsa import SPSA
-from qstore_core.problem import GradientEstimator, GradientResult, Pricing, Problem
 from qstore_core.executor import Executor
-import asyncio
+from qstore_core.problem import GradientEstimator, GradientResult, Pricing, Problem
 
 GROUND = Landscape(n_active=20, n_shifts=40, n_bases=1, shift_weight=10.0, c=0.25)
 WEAK = Signal(square=0.02, spread=0.98, one_shot=1.2)
@@ -43,13 +43,16 @@ def plan_of(problem: Problem, signal: Signal = WEAK, **options: object) -> Plan:
 
 
 class TestVariance:
-    """Predicted from exact moments, measured over 2,000 steps on random samples: 15% is six standard errors."""
+    """Predicted from exact moments, measured over 2,000 steps on random samples: 15% is six standard errors.
+
+    The prediction is for small c: a step of 0.1 attenuates what the six parameters do together by 2%.
+    """
 
     @pytest.mark.parametrize(
         ("plan", "estimator"),
         [
-            (Plan("spsa", 4, 1, 16), SPSA(c=0.2)),
-            (Plan("spsa", 4, 3, 64), SPSA(c=0.2, directions=3)),
+            (Plan("spsa", 4, 1, 64), SPSA(c=0.1)),
+            (Plan("spsa", 4, 3, 256), SPSA(c=0.1, directions=3)),
             (Plan("parameter_shift", 4, 1, 16), ParameterShift()),
         ],
         ids=str,
@@ -65,7 +68,7 @@ class TestVariance:
             [gradients_of(_one(estimator, whole.subset(chosen), parameters, step)) for step, chosen in enumerate(steps)]
         )
         measured = float(np.sum(found.var(axis=0, ddof=1)))
-        assert Landscape.of(whole, 0.2).variance(plan, exact) == pytest.approx(measured, rel=0.15)
+        assert Landscape.of(whole, 0.1).variance(plan, exact) == pytest.approx(measured, rel=0.15)
 
     def test_a_landscape_counts_shifts_and_their_weights(self, problem: Problem) -> None:
         ground = Landscape.of(problem, 0.2)
@@ -110,7 +113,7 @@ class TestChoice:
         y = 20 * WEAK.one_shot / (2 * GROUND.c**2)
         best = np.sqrt(REFERENCE.per_circuit * y / (REFERENCE.per_shot * x))
         assert plan.method == "spsa"
-        assert plan.samples <= 3
+        assert plan.samples <= 4
         assert best / 1.5 < plan.shots < best * 1.5
 
     def test_free_circuits_get_the_fewest_shots(self, problem: Problem) -> None:
@@ -118,7 +121,7 @@ class TestChoice:
 
     def test_dear_jobs_are_large(self, problem: Problem) -> None:
         plan = plan_of(problem, prices=Prices(per_job=100.0, per_circuit=0.01, per_shot=0.0001))
-        assert plan.samples >= 64
+        assert plan.rows(GROUND.n_shifts) >= 256
 
     def test_a_minimum_price_is_filled(self, problem: Problem) -> None:
         def price(requests: object) -> Cost:
@@ -142,7 +145,7 @@ class TestChoice:
         cheaper = Planner(both, GROUND, 1000, reading="cheaper").best(WEAK)
         assert dearer is not None
         assert cheaper is not None
-        assert dearer.plan.samples <= 3 < 32 < cheaper.plan.samples
+        assert dearer.plan.rows(GROUND.n_shifts) < 20 < 200 < cheaper.plan.rows(GROUND.n_shifts)
 
     def test_what_does_not_fit_into_the_budget_is_not_planned(self, problem: Problem) -> None:
         poor = replace(problem, remaining=Budget(circuits=5, shots=60))

@@ -65,7 +65,7 @@ def _spsa(batch: int, shots: int | None, rate: float = 0.01, **options: object) 
     )
 
 
-_RATES = (0.01, 0.03, 0.1, 0.2)
+_RATES = (0.03, 0.1, 0.2, 0.4)
 _OLD = {"batch_size": 10, "shots_per_circuit": 1000, "learning_rate": 0.01}
 _OLD_SPSA = {"method": "spsa", "c": 0.1}
 

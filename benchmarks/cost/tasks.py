@@ -93,9 +93,9 @@ TASKS = (
         4,
         3,
         reuploading=True,
-        reference_steps=80,
+        reference_steps=60,
         look_every=100,
-        most_circuits=120_000,
+        most_circuits=80_000,
     ),
     Task("breast cancer", "wide", _breast_cancer, 8, 8, 2, reuploading=False, most_circuits=60_000),
     Task(
