@@ -45,7 +45,7 @@ READINGS = ("per_job", "per_circuit")
 CONFIGURATIONS: Mapping[str, Mapping[str, Any]] = {
     "Q-Store v3.3's defaults": {
         "gradient_method": "spsa",
-        "spsa_c_initial": 0.1,
+        "gradient_options": {"c": 0.1},
         "batch_size": 10,
         "shots_per_circuit": 1000,
         "optimizer": "adam",

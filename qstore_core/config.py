@@ -32,7 +32,8 @@ class TrainingConfig:
     Attributes:
         learning_rate: The optimiser's step size.
         learning_rate_decay: The step size at step k, from 0, is `learning_rate / (1 + learning_rate_decay * k)`.
-        batch_size: Samples in a mini-batch where the trainer makes the batches (`fit`).
+        batch_size: Samples in a mini-batch where the trainer makes the batches (`fit`); "adaptive" with shots cuts and
+            joins them to the steps that it plans.
         epochs: Passes over the data.
         n_qubits: The width of models made by `QuantumModel.from_config`.
         circuit_depth: Their number of layers.
@@ -49,7 +50,8 @@ class TrainingConfig:
             "schedule" `{"steps": [[0, "spsa"], [200, {"method": "parameter_shift", "coordinates": 8}]]}`.
         momentum: For optimizer="momentum".
         weight_decay: Shrinks parameters by this rate times the learning rate at each step.
-        shots_per_circuit: Shots of every circuit; None for exact expectation values, on simulators.
+        shots_per_circuit: Shots of every circuit, with "adaptive" the most that one gets; None for exact expectation
+            values, on simulators.
         max_concurrent_circuits: How many remote jobs are sent and waited for at once; each may hold many circuits.
         use_gradient_clipping: Whether the gradient's Euclidean norm is limited.
         gradient_clip_value: To this.

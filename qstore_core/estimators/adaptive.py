@@ -52,7 +52,7 @@ class Adaptive:
 
     The optimiser's step is multiplied with
 
-        20 sqrt(V1/V) / sqrt(1 + N/40),    N = sum of V/(G+V) V1/V over the steps so far,
+        min(20, 0.3/learning_rate) sqrt(V1/V) / sqrt(1 + N/40),    N = sum of V/(G+V) V1/V over the steps so far,
 
     where V1 is the variance of two samples with one direction each. A precise estimate makes a long step, and steps
     shrink with the noise that went in, as Robbins and Monro's do; without noise they do not. No step is longer than
@@ -112,8 +112,8 @@ class Adaptive:
         return replace(self.spsa, directions=plan.directions) if plan.method == "spsa" else ParameterShift()
 
     def _factor(self, course: _Course, precision: float) -> float:
-        factor = _FIRST_FACTOR * sqrt(precision / (1 + course.noise / _HALFWAY))
-        return min(factor, max(1.0, _LONGEST / self.learning_rate))
+        most = max(1.0, _LONGEST / self.learning_rate)
+        return min(most, min(most, _FIRST_FACTOR) * sqrt(precision / (1 + course.noise / _HALFWAY)))
 
     def _after(self, planner: Planner, course: _Course) -> _Course:
         """With another plan, if it is time to look for one and there is a better one."""
