@@ -105,7 +105,7 @@ class QuantumModel:
         capabilities = _ANY if backend is None else backend.capabilities
         if n_qubits > capabilities.max_qubits and backend is not None:
             raise CapabilityError(
-                f"n_qubits={n_qubits}, and backend {backend.name!r} has at most {capabilities.max_qubits}; use fewer "
+                f"n_qubits={n_qubits}, and backend {backend.name!r} has at most {capabilities.widest}; use fewer "
                 "qubits or another backend"
             )
         self.input_dim = input_dim
