@@ -32,7 +32,7 @@ class AerBackend(LocalBackend):
 
     Sampled rows are functions of their draw labels, so that results do not depend on how rows are split: where the
     probabilities of the measured qubits fit in a table, Aer computes them and shots are drawn from them by label; where
-    they do not (over 20 measured qubits, 12 for the methods of wide circuits), every row is an Aer run of its own,
+    they do not (over 20 measured qubits, 12 for matrix_product_state and stabilizer), every row is an Aer run of its own,
     seeded by its label.
 
     Args:
@@ -101,23 +101,30 @@ class AerBackend(LocalBackend):
         plan = batch.plan
         if plan is not None and not plan.groups:
             return BatchResult(expectations=np.tile(plan.constants, (batch.n_rows, 1)))
-        widths = [len(group.basis) for group in compiled.groups]
-        if not self.capabilities.exact or not (self.settings.reads_table(max(widths)) or self._must_read_table(batch)):
+        if not self._reads_tables(batch):
             return self._without_tables(batch, compiled)
+        widths = [len(group.basis) for group in compiled.groups]
         row_bytes = _ROW_BYTES + 3 * 8 * sum(2**width for width in widths) + 48 * (batch.shots or 0)
         return BatchResult.concatenate([self._from_tables(part, compiled) for part in self._chunks(batch, row_bytes)])
 
-    def _must_read_table(self, batch: CircuitBatch) -> bool:
-        """Whether the register's probabilities are what is asked for."""
-        if batch.shots is not None or batch.observables is not None:
+    def _reads_tables(self, batch: CircuitBatch) -> bool:
+        """Whether Aer is to give each outcome's probability: where that is asked for, the only way, or the fastest."""
+        if not self.capabilities.exact:
             return False
-        n_bytes = 16 * 2**batch.structure.n_qubits
-        if n_bytes > self.settings.memory_bytes:
+        if batch.shots is None and batch.observables is None:
+            self._check_table(batch.structure.n_qubits)
+            return True
+        if batch.shots is None and self._misreading is not None:
+            return True
+        return self.settings.reads_table(max(len(group.basis) for group in batch.groups), exact=batch.shots is None)
+
+    def _check_table(self, n_qubits: int) -> None:
+        n_bytes, memory_bytes = 16 * 2**n_qubits, self.settings.memory_bytes
+        if n_bytes > memory_bytes:
             raise CapabilityError(
-                f"the probabilities of {batch.structure.n_qubits} qubits take {n_bytes} bytes a circuit, and "
-                f"memory_bytes={self.settings.memory_bytes}; ask for observables or for shots"
+                f"the probabilities of {n_qubits} qubits take {n_bytes} bytes a circuit, and memory_bytes="
+                f"{memory_bytes}; ask for observables or for shots"
             )
-        return True
 
     def _chunks(self, batch: CircuitBatch, row_bytes: int) -> Iterator[CircuitBatch]:
         size = max(1, self.settings.memory_bytes // row_bytes)

@@ -23,7 +23,8 @@ METHODS: Mapping[str, str] = {
 # Aer 0.18 runs these, but with a wrong angle when it is bound at run time; `test_aer_itself` notes when that is mended.
 _MISBOUND = frozenset({"crx", "cry", "crz"})
 _BASES = {"statevector": 2, "density_matrix": 4}
-_FEW_BITS = {"statevector": 20, "density_matrix": 20}
+_SAMPLED_BITS = {"statevector": 20, "density_matrix": 20}
+_EXACT_BITS = 12
 _PARALLEL_FROM = 14  # below, a state is so small that threads only wait for each other
 
 
@@ -91,9 +92,9 @@ class Settings:
         """The memory of a state, and a copy of it, which fusion and saving make."""
         return int(2 * self._amplitude_bytes * _BASES.get(self.method, 1) ** n_qubits)
 
-    def reads_table(self, n_bits: int) -> bool:
-        """Whether Aer had better give every outcome's probability than draw shots or average observables."""
-        return n_bits <= _FEW_BITS.get(self.method, 12)
+    def reads_table(self, n_bits: int, *, exact: bool) -> bool:
+        """Whether to let Aer give every outcome's probability, rather than average observables or draw shots."""
+        return n_bits <= (_EXACT_BITS if exact else _SAMPLED_BITS.get(self.method, 12))
 
     def threads_for(self, n_qubits: int) -> int:
         """The threads for states of so many qubits; 0: all."""
