@@ -32,8 +32,8 @@ class AerBackend(LocalBackend):
 
     Sampled rows are functions of their draw labels, so that results do not depend on how rows are split: where the
     probabilities of the measured qubits fit in a table, Aer computes them and shots are drawn from them by label; where
-    they do not (over 20 measured qubits, 12 for matrix_product_state and stabilizer), every row is an Aer run of its own,
-    seeded by its label.
+    they do not (over 20 measured qubits, 12 for matrix_product_state and stabilizer), every row is an Aer run of its
+    own, seeded by its label.
 
     Args:
         method: "automatic" (statevector), "statevector", "density_matrix", "matrix_product_state" or "stabilizer".

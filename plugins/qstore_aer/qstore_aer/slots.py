@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from qstore_aer.angles import slope
 from qstore_aer.libraries import qiskit
 from qstore_core.arrays import FloatArray
 from qstore_core.errors import BackendError
@@ -73,10 +74,10 @@ def _offset(expression: Any) -> float:
 
 
 def _weight(expression: Any, symbol: Any) -> float:
-    try:
-        return float(expression.gradient(symbol))
-    except TypeError as error:
+    weight = slope(expression, symbol)
+    if weight is None:
         raise BackendError(
             f"Qiskit compiled a gate's angle to {expression}, which is not a weighted sum of the circuit's angles; use "
             "a target with RZ among its gates"
-        ) from error
+        )
+    return weight
