@@ -16,6 +16,7 @@ from qstore_core.angles import Feature, Parameter
 from qstore_core.backend import LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch, estimates
 from qstore_core.circuit import QuantumCircuit
+from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.errors import CapabilityError, ConfigurationError
 from qstore_core.estimators.adaptive import Adaptive
 from qstore_core.estimators.adjoint import Adjoint
@@ -71,6 +72,24 @@ class Counting(LocalBackend):
 
 def mock(**options: Any) -> LocalBackend:
     backend = get_backend("mock", **options)
+    assert isinstance(backend, LocalBackend)
+    return backend
+
+
+# Every simulator there is, exact and noisy: what holds for one must hold for all.
+SIMULATORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mock": ("mock", {}),
+    "mock with noise": ("mock", {"depolarizing": 0.02, "readout_error": 0.05}),
+    "aer": ("aer", {}),
+    "aer with noise": ("aer.noisy", {"depolarizing": 0.02, "readout_error": 0.05}),
+    "aer as a device": ("aer.noisy", {"target": "line-3"}),
+}
+
+
+@pytest.fixture(params=SIMULATORS.values(), ids=SIMULATORS)
+def simulator(request: pytest.FixtureRequest) -> LocalBackend:
+    name, options = request.param
+    backend = get_backend(name, **options)
     assert isinstance(backend, LocalBackend)
     return backend
 
@@ -141,11 +160,18 @@ def drive(
     return result
 
 
-def repeat(estimator: GradientEstimator, problem: Problem, parameters: Array, times: int) -> Array:
+def repeat(
+    estimator: GradientEstimator,
+    problem: Problem,
+    parameters: Array,
+    times: int,
+    backend: LocalBackend | None = None,
+) -> Array:
     """The estimates of many steps, `(times, n_parameters)`."""
 
     async def all_of_them() -> list[Array]:
-        executor, state = Executor(mock()), estimator.start(problem, parameters)
+        executor = Executor(backend or mock(), cache=QuantumCircuitCache())  # which keeps what was compiled
+        state = estimator.start(problem, parameters)
         keys = [KEY.at(step) for step in range(times)]
         return [
             (await executor.drive(estimator.gradient(problem, parameters, state, key)))[0].gradients for key in keys
@@ -203,11 +229,12 @@ class TestExactMethods:
         for estimator in EXACT_METHODS:
             np.testing.assert_allclose(drive(estimator, problem, parameters).gradients, expected, rtol=0, atol=1e-6)
 
-    def test_parameter_shift_holds_on_a_noisy_backend(self, problem: Problem, theta: Array) -> None:
-        noisy = mock(depolarizing=0.02, readout_error=0.05)
-        found = drive(ParameterShift(), problem, theta, backend=noisy).gradients
-        np.testing.assert_allclose(found, differences(problem, theta, noisy), rtol=0, atol=1e-6)
-        assert np.abs(found - differences(problem, theta)).max() > 1e-3
+    def test_parameter_shift_holds_on_every_simulator(
+        self, simulator: LocalBackend, problem: Problem, theta: Array
+    ) -> None:
+        found = drive(ParameterShift(), problem, theta, backend=simulator).gradients
+        np.testing.assert_allclose(found, differences(problem, theta, simulator), rtol=0, atol=1e-6)
+        assert (np.abs(found - differences(problem, theta)).max() > 1e-3) == simulator.capabilities.noisy
 
     @pytest.mark.parametrize("estimator", [*EXACT_METHODS, SPSA()], ids=lambda estimator: type(estimator).__name__)
     def test_nothing_to_train_is_no_error(self, estimator: GradientEstimator, rng: np.random.Generator) -> None:
@@ -470,20 +497,20 @@ class TestStatistics:
         return problem_of(circuit, ["Z1", "Z0 Z1"], rng, n_samples=2, shots=20)
 
     def test_sampled_parameter_shift_is_unbiased_for_a_mean_squared_error(
-        self, sampled: Problem, rng: np.random.Generator
+        self, simulator: LocalBackend, sampled: Problem, rng: np.random.Generator
     ) -> None:
         parameters = rng.normal(size=3)
-        gradient = drive(Adjoint(), replace(sampled, shots=None), parameters).gradients
-        assert np.abs(z_scores(repeat(ParameterShift(), sampled, parameters, 400), gradient)).max() < 5
+        gradient = drive(ParameterShift(), replace(sampled, shots=None), parameters, backend=simulator).gradients
+        assert np.abs(z_scores(repeat(ParameterShift(), sampled, parameters, 400, simulator), gradient)).max() < 5
 
     def test_sampled_spsa_has_the_expectation_of_exact_spsa_but_for_the_variance_of_the_squares(
-        self, sampled: Problem, rng: np.random.Generator
+        self, simulator: LocalBackend, sampled: Problem, rng: np.random.Generator
     ) -> None:
         # the mean of the square of an estimated f is f^2 + (1 - f^2) / shots, which the difference keeps
         parameters, c, shots = rng.normal(size=3), 0.4, 20
 
         def expected_loss(at: Array) -> float:
-            f = exact_outputs(sampled, at)
+            f = exact_outputs(sampled, at, simulator)
             return sampled.loss_of(f).value + float(np.mean(1 - f**2)) / shots
 
         expected = np.mean(
@@ -493,7 +520,7 @@ class TestStatistics:
             ],
             axis=0,
         )
-        assert np.abs(z_scores(repeat(SPSA(c=c), sampled, parameters, 600), expected)).max() < 5
+        assert np.abs(z_scores(repeat(SPSA(c=c), sampled, parameters, 600, simulator), expected)).max() < 5
 
     def test_exact_spsa_is_unbiased_over_its_directions(self, sampled: Problem, rng: np.random.Generator) -> None:
         exact, parameters = replace(sampled, shots=None), rng.normal(size=3)

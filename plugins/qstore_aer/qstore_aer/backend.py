@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qstore_aer.noise import Misreading
+from qstore_aer.noise import Misreading, restricted
 from qstore_aer.program import Body, Program
 from qstore_aer.runner import AerRunner
 from qstore_aer.settings import Settings
@@ -88,12 +88,14 @@ class AerBackend(LocalBackend):
         self.settings = settings
         self.noise_model = noise_model
         self._target = target
-        self._runner = AerRunner(settings, noise_model)
+        self._runner = AerRunner(settings)
         self._misreading = None if noise_model is None else Misreading.of(noise_model)
 
     def compile(self, structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
         """The structure as transpiled circuits, bound to no row yet."""
-        return Program(structure.n_qubits, groups, self._target.bodies(structure, groups))
+        bodies = self._target.bodies(structure, groups)
+        noise = None if self.noise_model is None else restricted(self.noise_model, [body.circuit for body in bodies])
+        return Program(structure.n_qubits, groups, bodies, noise)
 
     async def execute(self, batch: CircuitBatch, compiled: Program) -> BatchResult:
         """Run every row: expectation values or probabilities when exact, else counts that follow the rows' labels."""
@@ -147,7 +149,7 @@ class AerBackend(LocalBackend):
     def _tables(self, angles: FloatArray, program: Program) -> list[FloatArray]:
         """Each group's outcome probabilities as they are read, `(n_rows, 2**n_bits)`."""
         slots = [body.slots for body in program.bodies]
-        results = self._runner.run(program.n_qubits, program.probabilities, slots, angles)
+        results = self._runner.run(program, program.probabilities, slots, angles)
         tables: list[FloatArray] = [np.empty((0, 0))] * len(program.groups)
         for body, rows in zip(program.bodies, results, strict=True):
             for number in body.groups:
@@ -163,12 +165,10 @@ class AerBackend(LocalBackend):
             return BatchResult(counts=tuple(self._drawn(batch, program, group) for group in range(len(program.groups))))
         observables, plan = batch.observables or (), batch.plan
         circuit, slots = program.expectations(observables)
-        (rows,) = self._runner.run(program.n_qubits, [circuit], [slots], batch.angles)
+        (rows,) = self._runner.run(program, [circuit], [slots], batch.angles)
         values = [[row.get(f"value{number}", 0.0) for number in range(len(observables))] for row in rows]
         return BatchResult(expectations=np.array(values) + (0.0 if plan is None else plan.constants))
 
     def _drawn(self, batch: CircuitBatch, program: Program, group: int) -> Counts:
         labels = combine(np.asarray(batch.draws), group)
-        circuit, slots = program.outcomes[group]
-        n_bits = len(program.groups[group].basis)
-        return self._runner.counts(program.n_qubits, circuit, slots, batch.angles, batch.shots or 0, labels, n_bits)
+        return self._runner.counts(program, group, batch.angles, batch.shots or 0, labels)

@@ -99,6 +99,32 @@ def checked(model: object, executable: Iterable[str]) -> Any:
     return model
 
 
+def restricted(model: Any, circuits: Iterable[Any]) -> Any:
+    """The errors of a noise model that these circuits meet: Aer reads all of a model anew for every job.
+
+    Nothing public gives a model's errors as what `add_quantum_error` takes, so this reads four private attributes.
+    """
+    met = {_met(circuit, instruction) for circuit in circuits for instruction in circuit.data}
+    names, places = {name for name, _ in met}, {qubit for _, qubits in met for qubit in qubits}
+    part = qiskit_aer.noise.NoiseModel(basis_gates=list(model.basis_gates))
+    for name, error in model._default_quantum_errors.items():
+        if name in names:
+            part.add_all_qubit_quantum_error(error, name, warnings=False)
+    for name, local in model._local_quantum_errors.items():
+        for qubits in local.keys() & {qubits for each, qubits in met if each == name}:
+            part.add_quantum_error(local[qubits], name, qubits, warnings=False)
+    if model._default_readout_error is not None:
+        part.add_all_qubit_readout_error(model._default_readout_error, warnings=False)
+    for qubits, error in model._local_readout_errors.items():
+        if places.issuperset(qubits):
+            part.add_readout_error(error, qubits, warnings=False)
+    return part
+
+
+def _met(circuit: Any, instruction: Any) -> tuple[str, tuple[int, ...]]:
+    return instruction.operation.name, tuple(circuit.find_bit(qubit).index for qubit in instruction.qubits)
+
+
 def digest(model: Any) -> str:
     """What identifies a noise model: the beginning of the SHA-256 of its JSON form."""
     errors = [

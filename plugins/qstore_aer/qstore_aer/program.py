@@ -44,11 +44,13 @@ class Program:
         n_qubits: The width of our register.
         groups: The measurement bases.
         bodies: The circuits that are run; every group is read after one of them.
+        noise_model: The noise of their gates, if any.
     """
 
     n_qubits: int
     groups: tuple[MeasurementGroup, ...]
     bodies: tuple[Body, ...]
+    noise_model: Any = None
     _observed: dict[tuple[PauliSum, ...], Any] = field(default_factory=dict)
 
     @property

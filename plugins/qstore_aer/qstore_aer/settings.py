@@ -107,13 +107,12 @@ class Settings:
         """Those gates of ours, by Qiskit's names, that Aer runs as they are."""
         return frozenset(self.simulator().configuration().basis_gates) & OUR_NAMES.keys() - _MISBOUND
 
-    def simulator(self, noise_model: Any = None) -> Any:
+    def simulator(self) -> Any:
         """A simulator of Aer with these settings."""
         return qiskit_aer.AerSimulator(
             method=self.method,
             device=self.device,
             precision=self.precision,
-            noise_model=noise_model,
             zero_threshold=0.0,  # else small probabilities are cut to 0
         )
 
