@@ -27,11 +27,12 @@ lint: $(INSTALLED)       ## style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)      ## measure ours alone: readouts, latency, caches, overhead (ten minutes)
+bench: $(INSTALLED)      ## measure ours alone: readouts, latency, caches, overhead, Aer (ten minutes)
 	$(BIN)/python benchmarks/readout_and_initialisation.py
 	$(BIN)/python benchmarks/remote_latency.py
 	$(BIN)/python benchmarks/caches.py
 	$(BIN)/python benchmarks/executor_overhead.py
+	$(BIN)/python benchmarks/aer_speed.py
 
 # Made anew when any project changes what it needs. A venv without a working pip is one whose making was interrupted.
 $(INSTALLED): requirements-dev.txt $(PROJECTS)

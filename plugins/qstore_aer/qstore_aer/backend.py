@@ -17,14 +17,12 @@ from qstore_core.backend import BackendCapabilities, LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.counts import Counts
 from qstore_core.errors import CapabilityError
-from qstore_core.gates import GATES
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_core.randomness import combine
 from qstore_core.sampling import sample
 
 _ROW_BYTES = 8192  # a row's angles and the Python objects of its result
-_CLIFFORD = frozenset({"x", "y", "z", "h", "s", "sdg", "sx", "cnot", "cz", "swap"})
 
 
 class AerBackend(LocalBackend):
@@ -70,26 +68,24 @@ class AerBackend(LocalBackend):
         described = [] if settings.method == "statevector" else [f"method={settings.method}"]
         described += [] if precision == "double" else [f"precision={precision}"]
         fingerprint = f"aer({', '.join(described)})" if described else "aer"
-        gates = _CLIFFORD if settings.method == "stabilizer" else frozenset(GATES)
-        capabilities = BackendCapabilities(max_qubits=settings.widest, gates=gates, width_limit=settings.width_limit)
+        capabilities = BackendCapabilities(
+            max_qubits=settings.widest, gates=settings.our_gates(), width_limit=settings.width_limit
+        )
         self._prepare(settings, SimulatorTarget(settings.gates()), capabilities, fingerprint)
 
-    def _prepare(
-        self,
-        settings: Settings,
-        target: Target,
-        capabilities: BackendCapabilities,
-        fingerprint: str,
-        noise_model: Any = None,
-    ) -> None:
+    def _prepare(self, settings: Settings, target: Target, capabilities: BackendCapabilities, fingerprint: str) -> None:
         """Set what both backends have."""
         self.capabilities = capabilities
         self.fingerprint = fingerprint
         self.settings = settings
-        self.noise_model = noise_model
+        self.noise_model: Any = None
         self._target = target
         self._runner = AerRunner(settings)
-        self._misreading = None if noise_model is None else Misreading.of(noise_model)
+        self._misreading: Misreading | None = None
+
+    def _add_noise(self, model: Any) -> None:
+        self.noise_model = model
+        self._misreading = Misreading.of(model)
 
     def compile(self, structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
         """The structure as transpiled circuits, bound to no row yet."""
@@ -117,6 +113,7 @@ class AerBackend(LocalBackend):
             self._check_table(batch.structure.n_qubits)
             return True
         if batch.shots is None and self._misreading is not None:
+            self._check_table(max(len(group.basis) for group in batch.groups))
             return True
         return self.settings.reads_table(max(len(group.basis) for group in batch.groups), exact=batch.shots is None)
 
@@ -125,7 +122,7 @@ class AerBackend(LocalBackend):
         if n_bytes > memory_bytes:
             raise CapabilityError(
                 f"the probabilities of {n_qubits} qubits take {n_bytes} bytes a circuit, and memory_bytes="
-                f"{memory_bytes}; ask for observables or for shots"
+                f"{memory_bytes}; ask for observables on fewer qubits or for shots"
             )
 
     def _chunks(self, batch: CircuitBatch, row_bytes: int) -> Iterator[CircuitBatch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from qstore_aer.backend import AerBackend
@@ -29,8 +30,8 @@ class NoisyAerBackend(AerBackend):
             `qiskit_ibm_runtime.fake_provider`. Circuits are compiled for it, and its noise is used unless `noise_model`
             says otherwise.
         qubits: The device's qubit for each of ours; None: a connected order, mostly a line.
-        method: "automatic" (density_matrix), or "statevector" or "matrix_product_state" for trajectories, which are
-            sampled only.
+        method: "automatic" (density_matrix, or statevector where only bits are misread), or for trajectories, which are
+            sampled only, "statevector", "matrix_product_state" or, with Clifford gates, "stabilizer".
         device: "CPU" or "GPU"; the latter needs qiskit-aer-gpu.
         precision: "double" or "single".
         threads: The most threads; None: one for circuits of few qubits, else all.
@@ -58,40 +59,96 @@ class NoisyAerBackend(AerBackend):
         threads: int | None = None,
         memory_bytes: int | None = None,
     ) -> None:
-        settings = Settings.of(method, device, precision, threads, memory_bytes, noisy=True)
+        noise = _Noise.of(depolarizing, readout_error, noise_model, target, qubits)
+        settings = Settings.of(method, device, precision, threads, memory_bytes, noisy=noise.on_gates)
+        if settings.method == "stabilizer" and not noise.uniform:
+            raise ConfigurationError(
+                "method='stabilizer' takes depolarizing= and readout_error= only: the gates of devices are no Clifford "
+                "gates; use method='automatic'"
+            )
+        self.hardware = noise.hardware
+        self._prepare(settings, noise.target(settings), noise.capabilities(settings), noise.fingerprint(settings))
+        self._add_noise(noise.model)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Noise:
+    """Where noise comes from.
+
+    Attributes:
+        model: Qiskit's noise model.
+        described: What identifies it.
+        uniform: Whether it is the same for all qubits, on our own gates; else gates are compiled to those of a device.
+        hardware: The device, if any.
+    """
+
+    model: Any
+    described: str
+    uniform: bool = False
+    hardware: Hardware | None = None
+
+    @classmethod
+    def of(
+        cls, depolarizing: Pair, readout_error: Pair, model: object, target: object, qubits: Sequence[int] | None
+    ) -> _Noise:
         uniform = (depolarizing, readout_error) != (0.0, 0.0)
-        if uniform == (noise_model is not None or target is not None):
+        if uniform == (model is not None or target is not None):
             raise ConfigurationError(
                 "noise comes from depolarizing= and readout_error=, or from noise_model= or target=: give one of these"
             )
-        hardware = None if target is None else Hardware.of(target, qubits)
-        if uniform:
-            model, described = uniform_noise(depolarizing, readout_error)
-            compiled_for: Target = SimulatorTarget(settings.gates())
-        else:
-            model, described, compiled_for = _modelled(noise_model, hardware)
-        if model.is_ideal():
-            raise ConfigurationError(f"{described}: there is no noise in this; use the backend 'aer'")
-        widest = settings.widest if hardware is None else min(settings.widest, len(hardware.qubits))
-        capabilities = BackendCapabilities(
-            max_qubits=widest,
-            native_gates=() if hardware is None else tuple(hardware.target.operation_names),
-            connectivity=None if hardware is None else hardware.edges,
-            exact=settings.method == "density_matrix",
-            noisy=True,
-            width_limit=settings.width_limit if widest == settings.widest else described,
+        if qubits is not None and target is None:
+            raise ConfigurationError(f"qubits={qubits!r} are those of a device: give target= as well")
+        noise = (
+            cls(*uniform_noise(depolarizing, readout_error), uniform=True)
+            if uniform
+            else cls._of(model, target, qubits)
         )
-        described += "" if settings.method == "density_matrix" else f", method={settings.method}"
-        described += "" if precision == "double" else f", precision={precision}"
-        self.hardware = hardware
-        self._prepare(settings, compiled_for, capabilities, f"aer.noisy({described})", model)
+        if noise.model.is_ideal():
+            raise ConfigurationError(f"{noise.described}: there is no noise in this; use the backend 'aer'")
+        return noise
 
+    @classmethod
+    def _of(cls, model: object, target: object, qubits: Sequence[int] | None) -> _Noise:
+        if target is None:
+            return cls(checked(model, ()), f"noise_model={digest(checked(model, ()))}")
+        device = Hardware.of(target, qubits)
+        noise = device.noise_model() if model is None else checked(model, device.target.operation_names)
+        places = "-".join(map(str, device.qubits))
+        return cls(noise, f"target={device.name}, qubits={places}, noise={digest(noise)}", hardware=device)
 
-def _modelled(noise_model: object, hardware: Hardware | None) -> tuple[Any, str, Target]:
-    if hardware is None:
-        model = checked(noise_model, ())
-        return model, f"noise_model={digest(model)}", GateSetTarget(tuple(model.basis_gates))
-    names = hardware.target.operation_names
-    model = hardware.noise_model() if noise_model is None else checked(noise_model, names)
-    described = f"target={hardware.name}, qubits={'-'.join(map(str, hardware.qubits))}, noise={digest(model)}"
-    return model, described, HardwareTarget(hardware)
+    @property
+    def on_gates(self) -> bool:
+        """Whether gates are noisy, so that states are mixed."""
+        return bool(set(self.model.noise_instructions) - {"measure"})
+
+    def exact(self, settings: Settings) -> bool:
+        """Whether one simulation gives exact values: else every shot is a trajectory of its own."""
+        return settings.method == "density_matrix" or not self.on_gates
+
+    def target(self, settings: Settings) -> Target:
+        """What circuits are compiled for."""
+        if self.hardware is not None:
+            return HardwareTarget(self.hardware)
+        return SimulatorTarget(settings.gates()) if self.uniform else GateSetTarget(tuple(self.model.basis_gates))
+
+    def capabilities(self, settings: Settings) -> BackendCapabilities:
+        """What the backend can do with this noise."""
+        device = self.hardware
+        narrow = device is not None and len(device.qubits) < settings.widest
+        return BackendCapabilities(
+            max_qubits=len(device.qubits) if device is not None and narrow else settings.widest,
+            gates=settings.our_gates(),
+            native_gates=() if device is None else tuple(device.target.operation_names),
+            connectivity=None if device is None else device.edges,
+            exact=self.exact(settings),
+            noisy=True,
+            width_limit=f"the connected qubits of {device.name}"
+            if device is not None and narrow
+            else settings.width_limit,
+        )
+
+    def fingerprint(self, settings: Settings) -> str:
+        """The backend's name and everything that changes its results."""
+        parts = [self.described, *([] if self.exact(settings) else [f"method={settings.method}"])]
+        parts += [] if settings.precision == "double" else [f"precision={settings.precision}"]
+        return f"aer.noisy({', '.join(parts)})"

@@ -10,6 +10,7 @@ from typing import Any
 from qstore_aer.libraries import qiskit_aer
 from qstore_aer.translate import OUR_NAMES
 from qstore_core.errors import CapabilityError, ConfigurationError, UnknownNameError
+from qstore_core.gates import GATES
 
 METHODS: Mapping[str, str] = {
     "automatic": "statevector, or with noise density_matrix",
@@ -23,6 +24,7 @@ METHODS: Mapping[str, str] = {
 # Aer 0.18 runs these, but with a wrong angle when it is bound at run time; `test_aer_itself` notes when that is mended.
 _MISBOUND = frozenset({"crx", "cry", "crz"})
 _BASES = {"statevector": 2, "density_matrix": 4}
+_CLIFFORD = frozenset({"x", "y", "z", "h", "s", "sdg", "sx", "cnot", "cz", "swap"})
 _SAMPLED_BITS = {"statevector": 20, "density_matrix": 20}
 _EXACT_BITS = 12
 _PARALLEL_FROM = 14  # below, a state is so small that threads only wait for each other
@@ -106,6 +108,10 @@ class Settings:
     def gates(self) -> frozenset[str]:
         """Those gates of ours, by Qiskit's names, that Aer runs as they are."""
         return frozenset(self.simulator().configuration().basis_gates) & OUR_NAMES.keys() - _MISBOUND
+
+    def our_gates(self) -> frozenset[str]:
+        """The gates that circuits may have, by our names."""
+        return _CLIFFORD if self.method == "stabilizer" else frozenset(GATES)
 
     def simulator(self) -> Any:
         """A simulator of Aer with these settings."""

@@ -269,7 +269,9 @@ class TestOptions:
 
     def test_a_table_too_large_for_the_memory_is_refused(self, execute: Execute) -> None:
         wide = QuantumCircuit(50)
-        with pytest.raises(CapabilityError, match=r"the probabilities of 50 qubits take .* ask for observables or for"):
+        with pytest.raises(
+            CapabilityError, match=r"the probabilities of 50 qubits take .* ask for observables on fewer"
+        ):
             execute(AerBackend(method="matrix_product_state"), CircuitBatch(wide.structure, wide.angles()))
 
     def test_a_stabilizer_refuses_rotations(self, execute: Execute) -> None:

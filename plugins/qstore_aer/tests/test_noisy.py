@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -94,6 +96,22 @@ class TestUniformNoise:
             found = execute(NoisyAerBackend(**noise), batch).expectations
             np.testing.assert_allclose(found, execute(mock, batch).expectations, atol=1e-10, rtol=0)
 
+    def test_misread_bits_alone_need_no_density_matrix(self) -> None:
+        backend = NoisyAerBackend(readout_error=0.1, memory_bytes=2**20)
+        assert (backend.settings.method, backend.capabilities.exact) == ("statevector", True)
+        assert backend.capabilities.max_qubits == 15
+
+    def test_clifford_circuits_may_be_wide(self, execute: Execute) -> None:
+        """One z-test of a parity over 30 qubits with a false-alarm rate of 6e-7, at a fixed seed."""
+        n_qubits, shots, backend = 30, 2000, NoisyAerBackend(depolarizing=0.01, method="stabilizer")
+        circuit = QuantumCircuit(n_qubits)
+        for qubit in range(n_qubits):
+            circuit = circuit.x(qubit)
+        parity = (PauliSum.of(" ".join(f"Z{qubit}" for qubit in range(n_qubits))),)
+        batch = CircuitBatch(circuit.structure, circuit.angles(), parity, shots, StepKey(1).draws(sample=[0]))
+        found, expected = estimates(batch, execute(backend, batch)).values[0, 0], 0.99**n_qubits
+        assert abs(found - expected) < 5 * np.sqrt((1 - expected**2) / shots)
+
     @pytest.mark.parametrize("method", ["statevector", "matrix_product_state"])
     def test_trajectories_are_sampled_from_it(
         self, method: str, random_circuit: RandomCircuit, execute: Execute
@@ -101,7 +119,7 @@ class TestUniformNoise:
         """z-tests of 3 observables with a false-alarm rate of 6e-7 each, at a fixed seed."""
         circuit = random_circuit(np.random.default_rng(5), 3, 12)
         exact = execute(NoisyAerBackend(**UNIFORM), CircuitBatch(circuit.structure, circuit.angles(), OBSERVABLES))
-        labels, shots = StepKey(3).draws(sample=[0]), 20_000
+        labels, shots = StepKey(3).draws(sample=[0]), 6000
         batch = CircuitBatch(circuit.structure, circuit.angles(), OBSERVABLES, shots, labels)
         backend = NoisyAerBackend(method=method, **UNIFORM)
         found = estimates(batch, execute(backend, batch)).values
@@ -245,16 +263,28 @@ class TestErrors:
             ({"noise_model": 3}, "noise_model is a qiskit_aer.noise.NoiseModel, not 3"),
             ({"noise_model": NoiseModel()}, "there is no noise in this; use the backend 'aer'"),
             ({"target": 7}, "target is a Qiskit backend of version 2"),
-            ({"target": "FakeAtlantis"}, "no fake device is called 'FakeAtlantis'; use line-N, or a class"),
+            ({"depolarizing": 0.1, "qubits": (0, 1)}, r"qubits=\(0, 1\) are those of a device: give target= as well"),
+            (
+                {"target": "line-3", "method": "stabilizer"},
+                "method='stabilizer' takes depolarizing= and readout_error=",
+            ),
             ({"target": "line-3", "qubits": (0, 3)}, "qubits are different numbers from 0 to 2, the device's"),
         ],
     )
     def test_options_that_cannot_be(self, options: dict[str, Any], message: str) -> None:
-        if options.get("target") == "FakeAtlantis":
-            pytest.importorskip("qiskit_ibm_runtime", exc_type=ImportError)
         with pytest.raises(ConfigurationError, match=message) as caught:
             NoisyAerBackend(**options)
         assert "\n" not in str(caught.value)
+
+    def test_a_fake_device_that_does_not_exist(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "qiskit_ibm_runtime", SimpleNamespace(fake_provider=SimpleNamespace()))
+        with pytest.raises(ConfigurationError, match="no fake device is called 'FakeAtlantis'; use line-N, or a class"):
+            NoisyAerBackend(target="FakeAtlantis")
+
+    def test_fake_devices_by_name_need_a_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "qiskit_ibm_runtime", None)
+        with pytest.raises(ConfigurationError, match=r"'FakeManilaV2': .* need qiskit-ibm-runtime: pip install"):
+            NoisyAerBackend(target="FakeManilaV2")
 
     def test_errors_on_gates_that_never_run(self) -> None:
         model = NoiseModel()
