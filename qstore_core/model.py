@@ -18,7 +18,7 @@ from qstore_core.backend import Backend, BackendCapabilities
 from qstore_core.batch import CircuitBatch, estimates
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.config import TrainingConfig
-from qstore_core.encoding import make_encoding
+from qstore_core.encoding import Encoding, make_encoding
 from qstore_core.errors import CapabilityError, ConfigurationError, DataError
 from qstore_core.executor import Executor
 from qstore_core.initialization import initial_parameters
@@ -125,7 +125,8 @@ class QuantumModel:
             entanglement=entanglement,
             reuploading=reuploading,
         )
-        self._encoding = getattr(chosen, "encoding", None) or self._encoding
+        own = getattr(chosen, "encoding", None)
+        self._encoding = own if isinstance(own, Encoding) else self._encoding
         self.circuit = self._build(chosen, capabilities)
         self.observables = self._readout(readout)
         self._trainable = np.ones(self.n_parameters, dtype=bool)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +51,13 @@ class Hardware:
         """The pairs of our qubits that the device connects."""
         index = {qubit: number for number, qubit in enumerate(self.qubits)}
         return frozenset((index[a], index[b]) for a, b in _edges(self.target) if a in index and b in index)
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies the gates, the connections and the choice of qubits, whose errors the noise model holds."""
+        operations = [(name, sorted(map(str, self.target[name] or ()))) for name in sorted(self.target.operation_names)]
+        digest = hashlib.sha256(json.dumps([operations, self.qubits]).encode()).hexdigest()[:16]
+        return f"{self.name}:{digest}"
 
     def part(self, n_qubits: int) -> Any:
         """The device as if it had our first `n_qubits` qubits alone: nothing is routed over others."""

@@ -81,20 +81,26 @@ def uniform_noise(depolarizing: Pair, readout_error: Pair) -> tuple[Any, str]:
     return model, f"depolarizing=({one}, {many}), readout_error=({low}, {high})"
 
 
-def checked(model: object, executable: Iterable[str]) -> Any:
+def checked(model: object, gates: Iterable[str] | None = None) -> Any:
     """A user's noise model, if it is one, and if each of its errors is on a gate that can occur.
+
+    Args:
+        model: What the user gave.
+        gates: The gates of the device; None: any of Qiskit's.
 
     Raises:
         ConfigurationError: Something else, or errors on gates that no compiled circuit has.
     """
     if not isinstance(model, qiskit_aer.noise.NoiseModel):
         raise ConfigurationError(f"noise_model is a qiskit_aer.noise.NoiseModel, not {model!r:.60}")
-    allowed = {*executable, *qiskit.circuit.library.get_standard_gate_name_mapping(), "measure", "reset", "delay"}
+    standard = qiskit.circuit.library.get_standard_gate_name_mapping()
+    allowed = {*(standard if gates is None else gates), "measure", "reset", "delay"}
     unknown = sorted(set(model.noise_instructions) - allowed)
     if unknown:
+        known = "gates of Qiskit, such as cx, sx" if gates is None else f"the device's: {', '.join(sorted(gates))}"
         raise ConfigurationError(
-            f"the noise model has errors on {', '.join(map(repr, unknown))}, which is no gate that circuits "
-            f"are compiled to; name gates of Qiskit, such as {', '.join(sorted(model.basis_gates)[:4])}"
+            f"the noise model has errors on {', '.join(map(repr, unknown))}, which circuits are never compiled to; "
+            f"name {known}"
         )
     return model
 

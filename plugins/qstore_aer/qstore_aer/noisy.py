@@ -110,11 +110,10 @@ class _Noise:
     @classmethod
     def _of(cls, model: object, target: object, qubits: Sequence[int] | None) -> _Noise:
         if target is None:
-            return cls(checked(model, ()), f"noise_model={digest(checked(model, ()))}")
+            return cls(checked(model), f"noise_model={digest(model)}")
         device = Hardware.of(target, qubits)
         noise = device.noise_model() if model is None else checked(model, device.target.operation_names)
-        places = "-".join(map(str, device.qubits))
-        return cls(noise, f"target={device.name}, qubits={places}, noise={digest(noise)}", hardware=device)
+        return cls(noise, f"target={device.fingerprint}, noise={digest(noise)}", hardware=device)
 
     @property
     def on_gates(self) -> bool:

@@ -289,8 +289,14 @@ class TestErrors:
     def test_errors_on_gates_that_never_run(self) -> None:
         model = NoiseModel()
         model.add_all_qubit_quantum_error(depolarizing_error(0.1, 1), ["fancy"])
-        with pytest.raises(ConfigurationError, match="the noise model has errors on 'fancy', which is no gate that"):
+        with pytest.raises(ConfigurationError, match="errors on 'fancy', which circuits are never compiled to"):
             NoisyAerBackend(noise_model=model)
+
+    def test_errors_on_gates_that_the_device_lacks(self) -> None:
+        model = NoiseModel()
+        model.add_all_qubit_quantum_error(depolarizing_error(0.1, 1), ["h"])
+        with pytest.raises(ConfigurationError, match=r"errors on 'h', which .* name the device's: cx, delay, id"):
+            NoisyAerBackend(noise_model=model, target="line-2")
 
     def test_gates_that_cannot_express_the_circuit(self, execute: Execute) -> None:
         model = NoiseModel(basis_gates=["x", "z"])
@@ -323,6 +329,7 @@ class TestFingerprint:
             {"target": device(4, seed=8)},
             {"target": device(4), "qubits": (1, 0)},
             {"target": device(4), "noise_model": hand_made()},
+            {"target": device(4, CouplingMap.from_ring(4)), "noise_model": hand_made()},
             {"depolarizing": 0.1, "method": "statevector"},
         ]
         backends = [NoisyAerBackend(**each) for each in options]
