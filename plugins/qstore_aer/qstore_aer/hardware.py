@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qstore_aer.libraries import qiskit, qiskit_aer
@@ -59,15 +59,14 @@ class Hardware:
         digest = hashlib.sha256(json.dumps([operations, self.qubits]).encode()).hexdigest()[:16]
         return f"{self.name}:{digest}"
 
+    def narrowed(self, n_qubits: int) -> Hardware:
+        """The same device, with no more than so many of its qubits used."""
+        return replace(self, qubits=self.qubits[:n_qubits])
+
     def part(self, n_qubits: int) -> Any:
         """The device as if it had our first `n_qubits` qubits alone: nothing is routed over others."""
-        index = {qubit: number for number, qubit in enumerate(self.qubits[:n_qubits])}
         part = qiskit.transpiler.Target(num_qubits=n_qubits)
-        for name in self.target.operation_names:
-            known = self.target[name]
-            kept = None if known is None or None in known else _renumbered(known, index)
-            if kept is None or kept:
-                part.add_instruction(self.target.operation_from_name(name), kept, name=name)
+        _add_operations(part, self.target, {qubit: number for number, qubit in enumerate(self.qubits[:n_qubits])})
         return part
 
     def place(self, circuit: Any, places: Sequence[int]) -> tuple[Any, tuple[int, ...]]:
@@ -77,14 +76,27 @@ class Hardware:
         return wide, tuple(self.qubits[place] for place in places)
 
     def noise_model(self) -> Any:
-        """The noise that the device's reported errors and times make, as `NoiseModel.from_backend` has it."""
+        """The noise of our qubits that their reported errors and times make, as `NoiseModel.from_backend` has it."""
         noise, device = qiskit_aer.noise, qiskit_aer.noise.device
+        used = qiskit.transpiler.Target(
+            num_qubits=self.target.num_qubits, dt=self.target.dt, qubit_properties=self.target.qubit_properties
+        )
+        _add_operations(used, self.target, {qubit: qubit for qubit in self.qubits})
         model = noise.NoiseModel(basis_gates=list(self.target.operation_names))
-        for qubits, error in device.basic_device_readout_errors(target=self.target):
+        for qubits, error in device.basic_device_readout_errors(target=used):
             model.add_readout_error(error, qubits)
-        for name, qubits, error in device.basic_device_gate_errors(target=self.target):
+        for name, qubits, error in device.basic_device_gate_errors(target=used):
             model.add_quantum_error(error, name, qubits)
         return model
+
+
+def _add_operations(part: Any, target: Any, index: dict[int, int]) -> None:
+    """Add those operations of a device that are on the qubits of `index`, under their new numbers."""
+    for name in target.operation_names:
+        known = target[name]
+        kept = None if known is None or None in known else _renumbered(known, index)
+        if kept is None or kept:
+            part.add_instruction(target.operation_from_name(name), kept, name=name)
 
 
 def _renumbered(known: Any, index: dict[int, int]) -> dict[tuple[int, ...], Any]:

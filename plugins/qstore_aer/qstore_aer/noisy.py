@@ -14,6 +14,8 @@ from qstore_aer.targets import GateSetTarget, HardwareTarget, SimulatorTarget, T
 from qstore_core.backend import BackendCapabilities
 from qstore_core.errors import ConfigurationError
 
+_DENSE = 16  # no machine holds density matrices of more qubits, and deriving a device's noise takes 50 ms a qubit
+
 
 class NoisyAerBackend(AerBackend):
     """Qiskit Aer with noise, exact as a density matrix or, for wide circuits, sampled from trajectories.
@@ -59,8 +61,15 @@ class NoisyAerBackend(AerBackend):
         threads: int | None = None,
         memory_bytes: int | None = None,
     ) -> None:
-        noise = _Noise.of(depolarizing, readout_error, noise_model, target, qubits)
-        settings = Settings.of(method, device, precision, threads, memory_bytes, noisy=noise.on_gates)
+        settings = Settings.of(method, device, precision, threads, memory_bytes, noisy=True)
+        if qubits is not None and target is None:
+            raise ConfigurationError(f"qubits={qubits!r} are those of a device: give target= as well")
+        hardware = None if target is None else Hardware.of(target, qubits)
+        if hardware is not None and settings.method == "density_matrix":
+            hardware = hardware.narrowed(_DENSE)
+        noise = _Noise.of(depolarizing, readout_error, noise_model, hardware)
+        if method == "automatic" and not noise.on_gates:
+            settings = Settings.of("statevector", device, precision, threads, memory_bytes, noisy=True)
         if settings.method == "stabilizer" and not noise.uniform:
             raise ConfigurationError(
                 "method='stabilizer' takes depolarizing= and readout_error= only: the gates of devices are no Clifford "
@@ -88,32 +97,23 @@ class _Noise:
     hardware: Hardware | None = None
 
     @classmethod
-    def of(
-        cls, depolarizing: Pair, readout_error: Pair, model: object, target: object, qubits: Sequence[int] | None
-    ) -> _Noise:
+    def of(cls, depolarizing: Pair, readout_error: Pair, model: object, hardware: Hardware | None) -> _Noise:
         uniform = (depolarizing, readout_error) != (0.0, 0.0)
-        if uniform == (model is not None or target is not None):
+        if uniform == (model is not None or hardware is not None):
             raise ConfigurationError(
                 "noise comes from depolarizing= and readout_error=, or from noise_model= or target=: give one of these"
             )
-        if qubits is not None and target is None:
-            raise ConfigurationError(f"qubits={qubits!r} are those of a device: give target= as well")
-        noise = (
-            cls(*uniform_noise(depolarizing, readout_error), uniform=True)
-            if uniform
-            else cls._of(model, target, qubits)
-        )
+        noise = cls(*uniform_noise(depolarizing, readout_error), uniform=True) if uniform else cls._of(model, hardware)
         if noise.model.is_ideal():
             raise ConfigurationError(f"{noise.described}: there is no noise in this; use the backend 'aer'")
         return noise
 
     @classmethod
-    def _of(cls, model: object, target: object, qubits: Sequence[int] | None) -> _Noise:
-        if target is None:
+    def _of(cls, model: object, hardware: Hardware | None) -> _Noise:
+        if hardware is None:
             return cls(checked(model), f"noise_model={digest(model)}")
-        device = Hardware.of(target, qubits)
-        noise = device.noise_model() if model is None else checked(model, device.target.operation_names)
-        return cls(noise, f"target={device.fingerprint}, noise={digest(noise)}", hardware=device)
+        noise = hardware.noise_model() if model is None else checked(model, hardware.target.operation_names)
+        return cls(noise, f"target={hardware.fingerprint}, noise={digest(noise)}", hardware=hardware)
 
     @property
     def on_gates(self) -> bool:
