@@ -27,7 +27,7 @@ lint: $(INSTALLED)       ## style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)      ## measure: readouts, latency, caches, overhead, cost to a target, IonQ (half an hour)
+bench: $(INSTALLED)      ## measure: readouts, latency, caches, overhead, cost to a target, IonQ, Aer (half an hour)
 	$(BIN)/python benchmarks/readout_and_initialisation.py
 	$(BIN)/python benchmarks/remote_latency.py
 	$(BIN)/python benchmarks/caches.py
@@ -35,6 +35,7 @@ bench: $(INSTALLED)      ## measure: readouts, latency, caches, overhead, cost t
 	$(BIN)/python benchmarks/cost_to_target.py --quick
 	$(BIN)/python benchmarks/ionq_compile.py
 	$(BIN)/python benchmarks/ionq_cost.py
+	$(BIN)/python benchmarks/aer_speed.py
 
 # Made anew when any project changes what it needs. A venv without a working pip is one whose making was interrupted.
 $(INSTALLED): requirements-dev.txt $(PROJECTS)

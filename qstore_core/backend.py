@@ -48,6 +48,7 @@ class BackendCapabilities:
         adjoint: Whether `LocalBackend.gradient` is there.
         seedable: Whether sampled results are a function of the draw labels.
         prices: What circuits and shots cost, for planning; None: free.
+        width_limit: What sets `max_qubits`, for messages, such as the memory.
 
     >>> BackendCapabilities(max_qubits=8, connectivity=frozenset({(0, 1)})).connects(1, 0)
     True
@@ -65,6 +66,12 @@ class BackendCapabilities:
     adjoint: bool = False
     seedable: bool = True
     prices: Prices | None = None
+    width_limit: str = ""
+
+    @property
+    def widest(self) -> str:
+        """`max_qubits` and what sets it, for messages."""
+        return f"{self.max_qubits} ({self.width_limit})" if self.width_limit else str(self.max_qubits)
 
     def connects(self, first: int, second: int) -> bool:
         """Whether a two-qubit gate may act on these qubits."""
@@ -76,12 +83,15 @@ class BackendCapabilities:
         structure = batch.structure
         if structure.n_qubits > self.max_qubits:
             raise CapabilityError(
-                f"the circuit has {structure.n_qubits} qubits and backend {backend!r} at most {self.max_qubits}; use a "
+                f"the circuit has {structure.n_qubits} qubits and backend {backend!r} at most {self.widest}; use a "
                 "smaller n_qubits or another backend"
             )
         missing = {name for name, _ in structure.gates} - self.gates
         if missing:
-            raise CapabilityError(f"backend {backend!r} has no gate {', '.join(sorted(missing))}")
+            raise CapabilityError(
+                f"backend {backend!r} has no gate {', '.join(sorted(missing))}; "
+                f"it takes {', '.join(sorted(self.gates))}"
+            )
         if batch.shots is None and not self.exact:
             raise CapabilityError(
                 f"backend {backend!r} only samples: set shots_per_circuit to a number instead of None"

@@ -52,4 +52,8 @@ def register_caches(register: Register) -> None:
 
 @hookspec
 def register_ansatze(register: Register) -> None:
-    """Register ansatze: classes with the methods of `Ansatz`."""
+    """Register ansatze: classes with the methods of `Ansatz`.
+
+    One called `<plugin>.<package>` is also what makes an ansatz of other libraries' circuits: `QuantumModel(ansatz=c)`
+    calls it with `circuit=c` when the class of `c` comes from that package.
+    """

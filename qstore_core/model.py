@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from qstore_core.affine import AffineMap
-from qstore_core.ansatz import Ansatz, HardwareEfficientAnsatz, RotationAnsatz
+from qstore_core.ansatz import Ansatz
+from qstore_core.ansatz_choice import choose_ansatz
 from qstore_core.arrays import BoolArray, FloatArray
 from qstore_core.backend import Backend, BackendCapabilities
 from qstore_core.batch import CircuitBatch, estimates
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.config import TrainingConfig
-from qstore_core.encoding import make_encoding
+from qstore_core.encoding import Encoding, make_encoding
 from qstore_core.errors import CapabilityError, ConfigurationError, DataError
 from qstore_core.executor import Executor
 from qstore_core.initialization import initial_parameters
@@ -25,7 +26,6 @@ from qstore_core.lightcone import CircuitCost, Reduction, reduce_circuit, reduce
 from qstore_core.observables import PauliString, PauliSum
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.randomness import StepKey, fresh_seed
-from qstore_core.registry import default_registry
 
 Observable = PauliString | PauliSum | str
 _ANY = BackendCapabilities(max_qubits=2**31)
@@ -63,7 +63,8 @@ class QuantumModel:
         encoding: "angle" (input i, in radians, on qubit i mod n) or "zz".
         reuploading: Whether the encoding is repeated before every layer.
         ansatz: Instead of all that: a `QuantumCircuit` with `Feature`s and `Parameter`s, the name of a registered
-            ansatz, or an object with its `circuit` method. A circuit without features gets the encoding put before it.
+            ansatz, an object with its `circuit` method, or another library's circuit that a plugin takes (a
+            `qiskit.QuantumCircuit`, with the plugin `aer`). A circuit without features gets the encoding put before it.
         readout: One observable for each output; None is `mean_z`.
         seed: For the initial parameters; None: the trainer's seed, or fresh.
 
@@ -87,7 +88,7 @@ class QuantumModel:
         entanglement: str = "linear",
         encoding: str = "angle",
         reuploading: bool = False,
-        ansatz: QuantumCircuit | Ansatz | str | None = None,
+        ansatz: object = None,
         readout: Sequence[Observable] | None = None,
         seed: int | None = None,
     ) -> None:
@@ -105,7 +106,7 @@ class QuantumModel:
         capabilities = _ANY if backend is None else backend.capabilities
         if n_qubits > capabilities.max_qubits and backend is not None:
             raise CapabilityError(
-                f"n_qubits={n_qubits}, and backend {backend.name!r} has at most {capabilities.max_qubits}; use fewer "
+                f"n_qubits={n_qubits}, and backend {backend.name!r} has at most {capabilities.widest}; use fewer "
                 "qubits or another backend"
             )
         self.input_dim = input_dim
@@ -117,13 +118,16 @@ class QuantumModel:
         self.scaler: FeatureScaler | None = None
         self.regression = False  # what the labels were that it was trained on
         self._encoding = make_encoding(encoding, input_dim, n_qubits)
-        if ansatz is None:
-            kind = HardwareEfficientAnsatz if hardware_efficient else RotationAnsatz
-            ansatz = kind(entanglement=entanglement, encoding=self._encoding, reuploading=reuploading)
-        elif isinstance(ansatz, str):
-            special = None if encoding == "angle" else self._encoding
-            ansatz = _registered(ansatz, entanglement=entanglement, reuploading=reuploading, encoding=special)
-        self.circuit = self._build(ansatz, capabilities)
+        chosen = choose_ansatz(
+            ansatz,
+            self._encoding,
+            hardware_efficient=hardware_efficient,
+            entanglement=entanglement,
+            reuploading=reuploading,
+        )
+        own = getattr(chosen, "encoding", None)
+        self._encoding = own if isinstance(own, Encoding) else self._encoding
+        self.circuit = self._build(chosen, capabilities)
         self.observables = self._readout(readout)
         self._trainable = np.ones(self.n_parameters, dtype=bool)
         self._assigned = False
@@ -340,12 +344,18 @@ class QuantumModel:
 
     def _build(self, ansatz: QuantumCircuit | Ansatz, capabilities: BackendCapabilities) -> QuantumCircuit:
         n_features = self._encoding.n_features
+        if self._encoding.input_dim != self.input_dim:
+            raise ConfigurationError(
+                f"the ansatz takes {self._encoding.input_dim} inputs and the model input_dim={self.input_dim}"
+            )
         if isinstance(ansatz, QuantumCircuit):
-            circuit = ansatz if ansatz.features else self._encoding.circuit().compose(ansatz)
+            circuit = ansatz
         else:
             circuit = ansatz.circuit(self.n_qubits, self.depth, n_features, capabilities)
         if circuit.n_qubits != self.n_qubits:
             raise ConfigurationError(f"the ansatz has {circuit.n_qubits} qubits and the model n_qubits={self.n_qubits}")
+        if not circuit.features:
+            circuit = self._encoding.circuit().compose(circuit)
         if len(circuit.features) != n_features:
             raise ConfigurationError(
                 f"the ansatz takes {len(circuit.features)} features and the encoding makes {n_features} of "
@@ -375,11 +385,3 @@ class QuantumModel:
                 "readout sees depends on them; use more layers or another readout",
                 stacklevel=3,
             )
-
-
-def _registered(name: str, **chosen: object) -> Ansatz:
-    """The ansatz called `name`; it is given the arguments that differ from their defaults, and so need not take any."""
-    defaults = {"entanglement": "linear", "reuploading": False, "encoding": None}
-    options = {key: value for key, value in chosen.items() if value != defaults[key]}
-    made: Ansatz = default_registry().create("ansatz", name, **options)
-    return made

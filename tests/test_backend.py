@@ -58,7 +58,7 @@ class TestCapabilities:
                 None,
                 "the circuit has 3 qubits and backend 'b' at most 2; use a smaller n_qubits or another backend",
             ),
-            ({"gates": frozenset({"ry"})}, None, "backend 'b' has no gate cnot, h$"),
+            ({"gates": frozenset({"ry"})}, None, "backend 'b' has no gate cnot, h; it takes ry$"),
             (
                 {"exact": False},
                 None,

@@ -115,7 +115,7 @@ def imported_by(statement: str) -> set[str]:
     return set(run.stdout.split())
 
 
-HEAVY = {"cirq", "qiskit", "pinecone", "sklearn", "scipy", "pandas", "matplotlib", "tqdm", "click"}
+HEAVY = {"cirq", "qiskit", "qiskit_aer", "pinecone", "sklearn", "scipy", "pandas", "matplotlib", "tqdm", "click"}
 
 
 def test_importing_the_core_imports_nothing_heavy_and_no_plugin() -> None:

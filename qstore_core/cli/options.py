@@ -74,7 +74,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Shots of each circuit, or exact; repeat it to compare.",
     ),
     click.option(
-        "--gradient-method", default="adaptive", show_default=True, help="Or spsa, parameter_shift, adjoint, schedule, ..."
+        "--gradient-method", default="adaptive", show_default=True, help="Or spsa, parameter_shift, schedule, ..."
     ),
     click.option(
         "--gradient-option",

@@ -13,11 +13,11 @@ from qstore_core.errors import ConfigurationError
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_core.randomness import combine
+from qstore_core.sampling import sample
 from qstore_mock import noise as mixed
 from qstore_mock import statevector as pure
 from qstore_mock.noise import Noise
 from qstore_mock.program import Program, compile_program
-from qstore_mock.sampling import sample
 
 _AMPLITUDE_BYTES = 16
 _ROW_BYTES = 1024  # a row's angles, labels and gate matrices, which outweigh the states of very few qubits

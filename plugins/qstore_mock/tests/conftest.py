@@ -1,64 +1,15 @@
-"""Random circuits and observables, and how to run them."""
+"""How to differentiate on the mock simulator; what every simulator's tests share is in `plugins/conftest.py`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 from qstore_mock.backend import MockBackend
 
 from qstore_core.arrays import FloatArray
-from qstore_core.batch import BatchResult, CircuitBatch
-from qstore_core.circuit import QuantumCircuit
-from qstore_core.gates import GATES
-from qstore_core.observables import PauliString, PauliSum
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(2026)
-
-
-@pytest.fixture(scope="session")
-def random_circuit() -> Callable[..., QuantumCircuit]:
-    """`random_circuit(rng, n_qubits, length=25)`: any gates of the set that fit, anywhere, at random angles."""
-
-    def build(rng: np.random.Generator, n_qubits: int, length: int = 25) -> QuantumCircuit:
-        circuit = QuantumCircuit(n_qubits)
-        names = [name for name, gate in GATES.items() if gate.n_qubits <= n_qubits]
-        for name in map(str, rng.choice(names, size=length)):
-            qubits = rng.permutation(n_qubits)[: GATES[name].n_qubits]
-            circuit = circuit.append(name, qubits, rng.normal(scale=2.0) if GATES[name].has_angle else None)
-        return circuit
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def random_observables() -> Callable[..., tuple[PauliSum, ...]]:
-    """`random_observables(rng, n_qubits, size=3)`: Pauli sums in several bases, each with an identity term."""
-
-    def random_string(rng: np.random.Generator, n_qubits: int) -> PauliString:
-        qubits = rng.permutation(n_qubits)[: rng.integers(1, n_qubits + 1)]
-        return PauliString({int(qubit): "XYZ"[rng.integers(3)] for qubit in qubits}, rng.normal())
-
-    def build(rng: np.random.Generator, n_qubits: int, size: int = 3) -> tuple[PauliSum, ...]:
-        constants = [PauliString("I", rng.normal()) for _ in range(size)]
-        return tuple(PauliSum([constant, *(random_string(rng, n_qubits) for _ in range(3))]) for constant in constants)
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def execute() -> Callable[[MockBackend, CircuitBatch], BatchResult]:
-    """`execute(backend, batch)`: compile and run."""
-
-    def run(backend: MockBackend, batch: CircuitBatch) -> BatchResult:
-        return asyncio.run(backend.execute(batch, backend.compile(batch.structure, batch.groups)))
-
-    return run
+from qstore_core.batch import CircuitBatch
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from qstore_mock.backend import MockBackend
-from qstore_mock.sampling import sample
 from scipy import stats
 
 from qstore_core.batch import BatchResult, CircuitBatch, estimates
@@ -14,6 +13,7 @@ from qstore_core.circuit import QuantumCircuit
 from qstore_core.counts import Counts
 from qstore_core.observables import PauliString, PauliSum
 from qstore_core.randomness import StepKey, uniforms
+from qstore_core.sampling import sample
 
 Execute = Callable[[MockBackend, CircuitBatch], BatchResult]
 RandomCircuit = Callable[..., QuantumCircuit]
