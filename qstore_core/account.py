@@ -56,14 +56,7 @@ class Account:
     @property
     def remaining(self) -> Budget | None:
         """What may still be spent; None: no limit."""
-        if self.budget is None:
-            return None
-        left = {}
-        for entry in fields(self.budget):
-            limit = getattr(self.budget, entry.name)
-            spent = getattr(self.spent, "usd_high" if entry.name == "usd" else entry.name)
-            left[entry.name] = None if limit is None else max(0, limit - spent)
-        return Budget(**left)
+        return None if self.budget is None else self.budget.after(self.spent)
 
     def settle(self, reserved: Cost, real: Cost | None) -> None:
         """Replace a reservation by what it really cost; None leaves it, for a price that is not known."""

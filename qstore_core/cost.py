@@ -73,6 +73,19 @@ class Budget:
     jobs: int | None = None
     seconds: float | None = None
 
+    def after(self, cost: Cost) -> Budget:
+        """What is left of these limits when `cost` was spent, on the dearer reading.
+
+        >>> Budget(usd=5.0, jobs=2).after(Cost(usd_high=1.5, jobs=3))
+        Budget(usd=3.5, circuits=None, shots=None, jobs=0, seconds=None)
+        """
+        left = {}
+        for entry in fields(self):
+            limit = getattr(self, entry.name)
+            spent = getattr(cost, "usd_high" if entry.name == "usd" else entry.name)
+            left[entry.name] = None if limit is None else max(0, limit - spent)
+        return Budget(**left)
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)

@@ -46,7 +46,7 @@ class Adaptive:
     the gradient and V the variance of its estimate (`Landscape.variance`), both from the steps so far; the price is the
     backend's own. Backends without prices are planned with 0.30 USD a circuit and 0.00145 USD a shot, as if on
     hardware. A step takes the samples that the plan says, whatever the loader's batches are; the configured shots are
-    the most that a circuit gets; a plan fits into what is left of the budget. All of it follows from results and
+    the most that a circuit gets; towards the end of a budget plans become smaller. All of it follows from results and
     declared prices, never from measured times, so a run can be repeated. The metadata of a step has its plan, the
     variance that was predicted and that observed, and the reason.
 
@@ -101,7 +101,7 @@ class Adaptive:
         precision = _precision(planner.landscape, plan, course.averages.signal)
         factor = self._factor(course, precision)
         answer = replace(result, learning_rate_factor=factor, metadata=_told(result, planner, plan, course, factor))
-        return answer, self._after(planner, course.after(variance, precision)).to_state()
+        return answer, self._after(planner.after(plan), course.after(variance, precision)).to_state()
 
     def _planner(self, problem: Problem, shots: int) -> Planner:
         most = min(shots, problem.capabilities.max_shots or shots)
@@ -117,10 +117,11 @@ class Adaptive:
 
     def _after(self, planner: Planner, course: _Course) -> _Course:
         """With another plan, if it is time to look for one and there is a better one."""
-        if course.steps % _EVERY or not course.averages.informed:
-            return course
         signal = course.averages.signal
-        best, present = planner.best(signal), planner.weigh(course.plan, signal)
+        present = planner.weigh(course.plan, signal)
+        if present is not None and (course.steps % _EVERY or not course.averages.informed):
+            return course
+        best = planner.best(signal)
         if best is None or best.plan == course.plan:
             return course
         if present is None:

@@ -168,6 +168,14 @@ class Planner:
         """A plan with its merit; None where the budget does not allow it."""
         return next(self._choices((plan,), signal), None)
 
+    def after(self, plan: Plan) -> Planner:
+        """The planner when a step of that plan was paid for."""
+        remaining = self.problem.remaining
+        if remaining is None:
+            return self
+        cost = self._price(plan.rows(self.landscape.n_shifts), plan.shots)
+        return replace(self, problem=replace(self.problem, remaining=remaining.after(cost)))
+
     def _choices(self, plans: Iterable[Plan], signal: Signal) -> Iterator[Choice]:
         price = cache(self._price)
         for plan in plans:

@@ -11,7 +11,15 @@ from qstore_core.arrays import FloatArray
 from qstore_core.errors import ConfigurationError
 from qstore_core.estimators.parameter_shift import ParameterShift
 from qstore_core.estimators.spsa import SPSA
-from qstore_core.problem import GradientEstimator, Problem, Rounds, State, require_positive, require_whole
+from qstore_core.problem import (
+    GradientEstimator,
+    Problem,
+    Rounds,
+    SampleChooser,
+    State,
+    require_positive,
+    require_whole,
+)
 from qstore_core.randomness import StepKey
 
 Maker: TypeAlias = Callable[[str, Mapping[str, Any]], GradientEstimator]
@@ -65,6 +73,12 @@ class Schedule:
     def start(self, problem: Problem, parameters: FloatArray) -> State:
         """The states of all methods, so that one that cannot be is refused before the first step."""
         return {"step": 0, "losses": [], "methods": [method.start(problem, parameters) for method in self.methods]}
+
+    def wanted_samples(self, state: State) -> int | None:
+        """How many samples the method whose turn it is takes."""
+        index, _ = self.choice(state["step"], state["losses"])
+        method = self.methods[index]
+        return method.wanted_samples(state["methods"][index]) if isinstance(method, SampleChooser) else None
 
     def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
         """One step of the method whose turn it is."""
