@@ -181,7 +181,8 @@ class Recipe:
         loss_parameters, loss_optimizer = state.loss_parameters, state.loss_optimizer
         if len(loss_parameters):
             aim, loss_optimizer = self.loss_optimizer.update(result.loss_gradients, loss_optimizer, loss_parameters)
-            loss_parameters = loss_parameters + result.learning_rate_factor * (aim - loss_parameters)
+            # never longer: their noise would carry a scale of outputs through 0, which turns every prediction round
+            loss_parameters = loss_parameters + min(1.0, result.learning_rate_factor) * (aim - loss_parameters)
         return replace(
             state,
             parameters=parameters,

@@ -24,7 +24,7 @@ from qstore_core.problem import (
 )
 from qstore_core.randomness import StepKey
 
-_FIRST = Signal(square=0.1, spread=0.9, one_shot=1.0)
+_GUESS = Signal(square=0.1, spread=0.9, one_shot=1.0)
 """What is assumed before anything was measured; only the ratios matter."""
 
 _EVERY = 10
@@ -33,7 +33,8 @@ _EVERY = 10
 _BETTER = 0.9
 """A plan is changed for one that costs at most this share of it: shot counts that wander cost compilations."""
 
-_FIRST_FACTOR, _LONGEST, _HALFWAY = 20.0, 0.3, 40.0
+_FIRST, _LONGEST, _FACTOR = 0.2, 0.3, 20.0
+_NOISY, _DECAY = 100.0, 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Adaptive:
 
     The optimiser's step is multiplied with
 
-        min(20, 0.3/learning_rate) sqrt(V1/V) / sqrt(1 + N/40),    N = sum of V/(G+V) V1/V over the steps so far,
+        min(20, 0.2/learning_rate) sqrt(V1/V) / (1 + N/100)^0.75,    N = sum of V/(G+V) V1/V over the steps so far,
 
     where V1 is the variance of two samples with one direction each. A precise estimate makes a long step, and steps
     shrink with the noise that went in, as Robbins and Monro's do; without noise they do not. No step is longer than
@@ -81,7 +82,7 @@ class Adaptive:
         """The first plan; for exact runs the state of the exact method."""
         if problem.shots is None:
             return _exact(problem).start(problem, parameters)
-        found = self._planner(problem, problem.shots).best(_FIRST)
+        found = self._planner(problem, problem.shots).best(_GUESS)
         plan = Plan("spsa", 2, 1, min(problem.shots, FEWEST_SHOTS)) if found is None else found.plan
         return _Course(plan, "first plan", 0, 0.0, SignalAverages.empty(len(parameters))).to_state()
 
@@ -112,8 +113,9 @@ class Adaptive:
         return replace(self.spsa, directions=plan.directions) if plan.method == "spsa" else ParameterShift()
 
     def _factor(self, course: _Course, precision: float) -> float:
+        first = max(1.0, min(_FACTOR, _FIRST / self.learning_rate))
         most = max(1.0, _LONGEST / self.learning_rate)
-        return min(most, min(most, _FIRST_FACTOR) * sqrt(precision / (1 + course.noise / _HALFWAY)))
+        return min(most, first * sqrt(precision) / (1 + course.noise / _NOISY) ** _DECAY)
 
     def _after(self, planner: Planner, course: _Course) -> _Course:
         """With another plan, if it is time to look for one and there is a better one."""
