@@ -84,11 +84,15 @@ class MeanSquaredError:
         return LossValue(float(np.mean(error**2)), 2 * error / error.size, _EMPTY, curvature)
 
 
+_LEAST_SCALE = 1.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossEntropy:
     """`-mean(log softmax(s f)[class])`, the scale `s` of the outputs trained along, from 4.
 
-    A single output f stands for the pair (-f, f).
+    A single output f stands for the pair (-f, f). The scale counts as 1 where it is less: an untrained model is pushed
+    towards 0, where no output matters, and a negative scale would turn every prediction round.
 
     >>> CrossEntropy()(np.array([[0.0, 0.0]]), np.array([[1.0, -1.0]]), np.array([4.0])).value.__round__(4)
     0.6931
@@ -104,7 +108,7 @@ class CrossEntropy:
             along = np.array([-1.0, 1.0])
             curvature = np.einsum("a,sab,b->s", along, pair.curvature, along)[:, None, None]
             return LossValue(pair.value, single, pair.parameter_gradient, curvature)
-        scale = parameters[0]
+        scale = max(_LEAST_SCALE, float(parameters[0]))
         logits = scale * (outputs - outputs.max(axis=1, keepdims=True))
         log_total = np.log(np.exp(logits).sum(axis=1, keepdims=True))
         right = targets.argmax(axis=1)[:, None]
@@ -116,7 +120,10 @@ class CrossEntropy:
         np.put_along_axis(by_logit, right, np.take_along_axis(by_logit, right, axis=1) - 1, axis=1)
         by_logit /= len(outputs)
         curvature = scale**2 / len(outputs) * spread
-        return LossValue(value, by_logit * scale, np.array([np.sum(by_logit * outputs)]), curvature)
+        by_scale = float(np.sum(by_logit * outputs))
+        if parameters[0] < _LEAST_SCALE:
+            by_scale = min(by_scale, 0.0)  # it may grow
+        return LossValue(value, by_logit * scale, np.array([by_scale]), curvature)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

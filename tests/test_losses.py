@@ -192,3 +192,14 @@ class TestTargets:
     def test_labels_that_do_not_fit_are_refused(self, labels: Any, n_outputs: int, message: str) -> None:
         with pytest.raises(DataError, match=message):
             make_targets(labels, n_outputs)
+
+
+def test_the_scale_of_a_cross_entropy_counts_as_one_where_it_is_less() -> None:
+    outputs, targets = np.array([[0.5, -0.5]]), np.array([[-1.0, 1.0]])
+    least = CrossEntropy()(outputs, targets, np.array([1.0]))
+    for scale in (0.9, 0.0, -7.0):
+        wrong = CrossEntropy()(outputs, targets, np.array([scale]))
+        right = CrossEntropy()(outputs, -targets, np.array([scale]))
+        assert wrong.value == least.value
+        assert wrong.parameter_gradient.tolist() == [0.0]  # which would make it smaller
+        assert right.parameter_gradient[0] < 0  # it may grow
