@@ -41,14 +41,14 @@ def data() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 
 @contextmanager
-def place(*, service: bool, queue: float) -> Iterator[dict[str, Any]]:
+def place(*, service: bool, queue: float, minimum: str | None) -> Iterator[dict[str, Any]]:
     """Options that say where jobs go: to the real service, or to an emulator that lives as long as this program."""
     if service:
         yield {}
         return
     from qstore_ionq.emulator.process import emulator  # needs the extra `emulator`, which the service does not
 
-    with emulator(queue=queue, circuit_seconds=0.01) as running:
+    with emulator(queue=queue, circuit_seconds=0.01, minimum=minimum or "per_job") as running:
         print(f"An emulator of IonQ's service listens at {running.url}. No money is spent.")
         yield {"remote_host": running.url, "api_key": "emulator"}
 
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--run-directory", type=Path, help="where the run is kept, and gone on with if it is there")
     arguments = parser.parse_args()
     try:
-        with place(service=arguments.service, queue=arguments.queue) as options:
+        with place(service=arguments.service, queue=arguments.queue, minimum=arguments.minimum) as options:
             run(arguments, options)
     except QStoreError as error:
         raise SystemExit(f"train_on_ionq: {error}") from error

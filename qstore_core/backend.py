@@ -94,7 +94,7 @@ class BackendCapabilities:
             )
         if batch.shots is None and not self.exact:
             raise CapabilityError(
-                f"backend {backend!r} only samples: set shots_per_circuit to a number instead of None"
+                f"backend {backend!r} only samples: set shots_per_circuit to a number instead of None (--shots N)"
             )
         if batch.shots is not None and not self.sampled:
             raise CapabilityError(f"backend {backend!r} has exact values only: set shots_per_circuit=None")

@@ -58,7 +58,8 @@ class TestDecisions:
     def test_every_step_tells_its_plan_its_reason_and_what_came_of_it(self, tmp_path: Path) -> None:
         trained(run_directory=tmp_path / "run")
         steps = steps_of(tmp_path / "run")
-        assert steps[0]["reason"] == "first plan"
+        assert steps[0]["reason"].startswith("first plan")
+        assert any(step["reason"].startswith(("kept", "progress")) for step in steps)
         for step in steps:
             assert step["method"] in ("spsa", "parameter_shift")
             assert step["circuits"] == 2 * step["directions"] * step["samples"]

@@ -84,7 +84,13 @@ class Adaptive:
             return _exact(problem).start(problem, parameters)
         found = self._planner(problem, problem.shots).best(_GUESS)
         plan = Plan("spsa", 2, 1, min(problem.shots, FEWEST_SHOTS)) if found is None else found.plan
-        return _Course(plan, "first plan", 0, 0.0, SignalAverages.empty(len(parameters))).to_state()
+        return _Course(
+            plan,
+            "first plan: by prices alone, before anything was measured",
+            0,
+            0.0,
+            SignalAverages.empty(len(parameters)),
+        ).to_state()
 
     def wanted_samples(self, state: State) -> int | None:
         """How many samples the next step takes; None, for exact runs: a batch of the loader."""
@@ -125,12 +131,12 @@ class Adaptive:
             return course
         best = planner.best(signal)
         if best is None or best.plan == course.plan:
-            return course
+            return replace(course, reason="kept: no plan makes progress cheaper")
         if present is None:
             return replace(course, plan=best.plan, reason=f"the budget has no room for {course.plan}")
-        if best.merit > _BETTER * present.merit:
-            return course
         saved = 100 * (1 - best.merit / present.merit)
+        if best.merit > _BETTER * present.merit:
+            return replace(course, reason=f"kept: the best plan, {best.plan}, would save {saved:.0f}%, under 10%")
         return replace(course, plan=best.plan, reason=f"progress {saved:.0f}% cheaper than with {course.plan}")
 
 
