@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from math import sqrt
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -181,8 +182,9 @@ class Recipe:
         loss_parameters, loss_optimizer = state.loss_parameters, state.loss_optimizer
         if len(loss_parameters):
             aim, loss_optimizer = self.loss_optimizer.update(result.loss_gradients, loss_optimizer, loss_parameters)
-            # never longer: their noise would carry a scale of outputs through 0, which turns every prediction round
-            loss_parameters = loss_parameters + min(1.0, result.learning_rate_factor) * (aim - loss_parameters)
+            # a longer step of theirs has no signal to go with it: their gradient is classical, and as noisy as the loss
+            factor = min(result.learning_rate_factor, sqrt(result.learning_rate_factor))
+            loss_parameters = loss_parameters + factor * (aim - loss_parameters)
         return replace(
             state,
             parameters=parameters,
