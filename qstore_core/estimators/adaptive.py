@@ -121,7 +121,7 @@ class Adaptive:
     def _factor(self, course: _Course, precision: float) -> float:
         first = max(1.0, min(_FACTOR, _FIRST / self.learning_rate))
         most = max(1.0, _LONGEST / self.learning_rate)
-        return min(most, first * sqrt(precision) / (1 + course.noise / _NOISY) ** _DECAY)
+        return min(most, first * sqrt(precision) * float((1 + course.noise / _NOISY) ** -_DECAY))
 
     def _after(self, planner: Planner, course: _Course) -> _Course:
         """With another plan, if it is time to look for one and there is a better one."""
