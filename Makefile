@@ -10,7 +10,8 @@ help:           ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(INSTALLED)       ## train on breast cancer, exact and with 100 shots, beside a classical baseline
-	$(BIN)/qstore train breast_cancer --qubits 8 --splits 5 --baseline --shots exact --shots 100
+	$(BIN)/qstore train breast_cancer --qubits 8 --splits 5 --baseline
+	$(BIN)/qstore train breast_cancer --qubits 8 --splits 5 --shots 100 --gradient-method spsa
 
 test: $(INSTALLED)       ## the fast tests
 	$(BIN)/python -m pytest
