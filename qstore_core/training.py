@@ -30,6 +30,9 @@ from qstore_core.stream import size_of
 Loader: TypeAlias = Iterable[Batch] | AsyncIterable[Batch]
 """What gives the mini-batches: any re-iterable of `(x, y)`, sync or async."""
 
+_LET_THROUGH = 3.0
+"""Standard deviations of an estimate's noise that clipping leaves room for."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingMetrics:
@@ -202,7 +205,9 @@ class Recipe:
             return result.move, state.optimizer
         gradient = result.gradients
         if self.config.use_gradient_clipping:
-            gradient = clip_by_norm(gradient, self.config.gradient_clip_value)
+            # noise is let through: to cut it would make large gradients, of few samples, count for less than they are
+            limit = self.config.gradient_clip_value + _LET_THROUGH * result.noise
+            gradient = clip_by_norm(gradient, limit)
         parameters, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         return result.learning_rate_factor * (parameters - state.parameters), optimizer
 

@@ -30,7 +30,7 @@ class Method:
         config: The settings, but for the seed.
         rates: Learning rates to choose from on other seeds; none: the configuration's own.
         declared: The price table that the backend declares; None: none.
-        old: Whether Q-Store had it with these settings: its fixed methods are what wide tasks are compared with.
+        old: Whether Q-Store had it: compared with on wide tasks, and clipped as it clipped.
     """
 
     name: str
@@ -82,6 +82,7 @@ METHODS = (
             gradient_options={"first": _OLD_SPSA, "then": "parameter_shift", "every": 10, "stalled": 0.01},
             **_OLD,
         ),
+        old=True,
     ),
     Method("Q-Store shift", TrainingConfig(gradient_method="parameter_shift", **_OLD), old=True),
     Method("SPSA, 8 x 100", _spsa(8, 100), rates=_RATES),

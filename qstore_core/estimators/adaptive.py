@@ -34,7 +34,7 @@ _BETTER = 0.9
 """A plan is changed for one that costs at most this share of it: shot counts that wander cost compilations."""
 
 _FIRST, _LONGEST, _FACTOR = 0.2, 0.3, 20.0
-_NOISY, _DECAY = 100.0, 0.75
+_NOISY, _DECAY = 50.0, 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Adaptive:
 
     The optimiser's step is multiplied with
 
-        min(20, 0.2/learning_rate) sqrt(V1/V) / (1 + N/100)^0.75,    N = sum of V/(G+V) V1/V over the steps so far,
+        min(20, 0.2/learning_rate) sqrt(V1/V) / (1 + N/50)^0.75,    N = sum of V/(G+V) V1/V over the steps so far,
 
     where V1 is the variance of two samples with one direction each. A precise estimate makes a long step, and steps
     shrink with the noise that went in, as Robbins and Monro's do; without noise they do not. No step is longer than
@@ -107,7 +107,8 @@ class Adaptive:
         variance = planner.landscape.variance(plan, course.averages.signal)
         precision = _precision(planner.landscape, plan, course.averages.signal)
         factor = self._factor(course, precision)
-        answer = replace(result, learning_rate_factor=factor, metadata=_told(result, planner, plan, course, factor))
+        told = _told(result, planner, plan, course, factor)
+        answer = replace(result, total_variance=variance, learning_rate_factor=factor, metadata=told)
         return answer, self._after(planner.after(plan), course.after(variance, precision)).to_state()
 
     def _planner(self, problem: Problem, shots: int) -> Planner:
