@@ -46,6 +46,9 @@ from qstore_core.warm_start import simulator_for, warm_start
 
 _log = logging.getLogger("qstore")
 
+_RECENT = 20
+"""Steps whose mean loss an interrupted run tells."""
+
 
 class QuantumTrainer:
     """Trains models as a configuration says.
@@ -384,9 +387,13 @@ async def _first_batch(loader: Loader) -> tuple[Any, Any]:
 
 
 def _with_advice(error: QStoreError, run: Run) -> QStoreError:
-    """The same error, with what was paid and how to go on."""
+    """The same error, with what was paid, how far the loss came, and how to go on."""
     spent = run.spent
-    paid = f"{spent.circuits:,} circuits in {spent.jobs:,} jobs, {spent.usd_high:.2f} USD"
-    place = "" if run.directory is None else f"; the checkpoint is in {run.directory.path}"
-    remedy = "raise the budget and resume" if isinstance(error, BudgetExceededError) else "resume to go on"
-    return type(error)(f"{error}. Spent so far: {paid}{place}: {remedy}" if place else f"{error}. Spent so far: {paid}")
+    told = f"{error}. Spent so far: {spent.circuits:,} circuits in {spent.jobs:,} jobs, {spent.usd_high:.2f} USD"
+    recent = [step.loss for step in run.executor.tracker.steps[-_RECENT:]]
+    if recent:
+        told += f"; mean loss of the last {len(recent)} steps {np.mean(recent):.3f}"
+    if run.directory is not None:
+        remedy = "raise the budget and resume" if isinstance(error, BudgetExceededError) else "resume to go on"
+        told += f"; the checkpoint is in {run.directory.path}: {remedy}"
+    return type(error)(told)

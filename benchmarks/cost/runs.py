@@ -105,7 +105,7 @@ def race(task: Task, method: Method, seed: int, target: float) -> Outcome:
         reached = exact_loss(task, run) <= target
         return reached or circuits >= task.most_circuits
 
-    spent = _trained(task, method.config, seed, backend, enough, plainly=method.old).spent
+    spent = _trained(task, method.config, seed, backend, enough, plainly=not method.ours).spent
     seen = backend.seen
     counted = (spent.circuits, spent.shots, spent.jobs)
     assert counted == (seen.circuits, seen.shots, seen.jobs), f"the run counted {counted}, the backend saw {seen}"
@@ -149,7 +149,7 @@ def exact_loss(task: Task, run: Run) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    """An estimator that says nothing of its noise, so that gradients are clipped to norm 1 as Q-Store clipped them."""
+    """An estimator that says nothing of its noise, so that gradients are clipped to norm 1, noise and all."""
 
     estimator: GradientEstimator
 
