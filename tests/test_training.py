@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from qstore_core.arrays import FloatArray
 from qstore_core.backend import LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.checkpoint import Checkpoint, load_checkpoint
 from qstore_core.config import TrainingConfig
 from qstore_core.data import ArrayLoader
 from qstore_core.errors import CheckpointError
+from qstore_core.executor import Executor
 from qstore_core.model import QuantumModel
+from qstore_core.problem import GradientResult, Problem, Rounds, State
+from qstore_core.randomness import StepKey
 from qstore_core.registry import get_backend
+from qstore_core.run import begin_run
+from qstore_core.surroundings import Surroundings
+from qstore_core.tracker import PerformanceTracker
 from qstore_core.trainer import QuantumTrainer
+from qstore_core.training import make_recipe
 
 X = np.random.default_rng(1).normal(size=(12, 2))
 Y = (X[:, 0] + 0.3 * X[:, 1] > 0).astype(np.int64)
@@ -136,3 +144,43 @@ def test_a_run_does_not_go_on_with_other_settings(
     run(tmp_path, first, epochs=1)
     with pytest.raises(CheckpointError, match=message):
         run(tmp_path, then, resume=True)
+
+
+@dataclass(frozen=True)
+class Told:
+    """An estimator whose answer is given."""
+
+    answer: GradientResult
+
+    def start(self, problem: Problem, parameters: FloatArray) -> State:
+        return None
+
+    def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
+        yield ()
+        return self.answer, state
+
+
+@pytest.mark.parametrize(
+    ("known", "norm"),
+    [
+        ({}, 1.0),
+        ({"variance": 0.0}, 1.0),
+        ({"variance": 4.0}, 1.0 + 3 * 2.0),
+        ({"variance": 4.0, "total_variance": 9.0}, 1.0 + 3 * 3.0),
+        ({"variance": 400.0}, 40.0),
+    ],
+)
+def test_clipping_lets_three_deviations_of_the_noise_through(known: dict[str, float], norm: float) -> None:
+    model = QuantumModel(2, 2, 2, get_backend("mock"), depth=1, seed=1)
+    config = TrainingConfig(optimizer="sgd", learning_rate=1.0, momentum=0.0, seed=1)
+    gradients = np.zeros(model.n_parameters)
+    gradients[0] = 40.0
+    recipe = make_recipe(model, config, labels_are_classes=True)
+    recipe = replace(recipe, estimator=Told(GradientResult(gradients, 0.5, **known)))
+    executor = Executor(get_backend("mock"))
+    run = begin_run(
+        recipe, Surroundings(config, get_backend("mock"), PerformanceTracker(), None), None, None, resume=False
+    )
+    before = run.state.parameters
+    after, _ = asyncio.run(recipe.step(run.state, X[:2], Y[:2], executor))
+    assert np.linalg.norm(after.parameters - before) == pytest.approx(norm)
