@@ -20,7 +20,7 @@ from qstore_core.operations import CircuitStructure
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Declared constants of a price list in US dollars, for planning; `Backend.price` is what a batch really costs.
+    """Declared constants of a price list in US dollars; what is not so simple overrides `Backend.price`.
 
     >>> Prices(per_circuit=0.30, per_shot=0.00145).per_job
     0.0
@@ -47,7 +47,7 @@ class BackendCapabilities:
         noisy: Whether results carry more noise than sampling.
         adjoint: Whether `LocalBackend.gradient` is there.
         seedable: Whether sampled results are a function of the draw labels.
-        prices: What circuits and shots cost, for planning; None: free.
+        prices: What jobs, circuits and shots cost; None: free, and planned with as if on hardware.
         width_limit: What sets `max_qubits`, for messages, such as the memory.
 
     >>> BackendCapabilities(max_qubits=8, connectivity=frozenset({(0, 1)})).connects(1, 0)
@@ -124,8 +124,10 @@ class Backend(ABC):
         return structure
 
     def price(self, compiled: Any, batch: CircuitBatch) -> Cost:
-        """What running a batch as one job would cost, before it is run; free unless overridden."""
-        return Cost(circuits=batch.n_circuits, shots=batch.n_shots, jobs=1)
+        """What running a batch as one job would cost, before it is run; unless overridden, by the declared prices."""
+        prices = self.capabilities.prices or Prices()
+        usd = prices.per_job + prices.per_circuit * batch.n_circuits + prices.per_shot * batch.n_shots
+        return Cost(usd, usd, batch.n_circuits, batch.n_shots, jobs=1)
 
     async def open(self) -> None:
         """Acquire what the backend needs; called once before it is used in `async with`."""

@@ -39,7 +39,10 @@ async def train_epoch(
         more: Whether another epoch follows, so that its first step may be run while the validation is waited for.
     """
     begin, before = time.perf_counter(), run.spent - run.ahead
-    losses, norms, sizes = [], [], []
+    done = _done_before(run)
+    losses = [record["loss"] for record in done]
+    norms = [record["gradient_norm"] for record in done]
+    sizes = [record["samples"] for record in done]
     async for x, y in _mini_batches(run, batches_of(loader, run.state.epoch, run.state.seed), run.state.samples_done):
         result = await _step(run, x, y)
         losses.append(result.function_value)
@@ -51,15 +54,16 @@ async def train_epoch(
     if validate is not None:
         validation = await _together(validate(), _run_ahead(run, loader) if more else asyncio.sleep(0))
     used = run.spent - before - run.ahead
+    earlier = {name: sum(record[name] for record in done) for name in ("circuits", "shots", "jobs", "usd", "seconds")}
     metrics = TrainingMetrics(
         epoch=run.state.epoch + 1,
         loss=float(np.average(losses, weights=sizes)) if losses else float("nan"),
         gradient_norm=float(np.mean(norms)) if norms else float("nan"),
-        circuits=used.circuits,
-        shots=used.shots,
-        jobs=used.jobs,
-        usd=used.usd_high,
-        seconds=time.perf_counter() - begin,
+        circuits=used.circuits + earlier["circuits"],
+        shots=used.shots + earlier["shots"],
+        jobs=used.jobs + earlier["jobs"],
+        usd=used.usd_high + earlier["usd"],
+        seconds=time.perf_counter() - begin + earlier["seconds"],
         val_loss=validation.get("loss"),
         val_accuracy=validation.get("accuracy"),
     )
@@ -67,6 +71,14 @@ async def train_epoch(
         run.directory.append_metrics({"kind": "epoch", "step": run.state.step, **asdict(metrics)})
     run.accept(replace(run.state, epoch=metrics.epoch, samples_done=0))  # last: what was interrupted is done again
     return metrics
+
+
+def _done_before(run: Run) -> list[dict[str, Any]]:
+    """The records of the steps of the present epoch that an earlier process did, or this one before it was stopped."""
+    if run.directory is None or not run.state.samples_done:
+        return []
+    records = run.directory.steps(run.state.epoch + 1)
+    return [record for record in records if record["step"] <= run.state.step and record["loss"] is not None]
 
 
 def _mini_batches(run: Run, batches: AsyncIterator[Batch], skip: int = 0) -> AsyncIterator[Batch]:
@@ -127,7 +139,8 @@ async def _step(run: Run, x: Any, y: Any) -> GradientResult:
     )
     run.executor.tracker.stepped(record)
     if run.directory is not None:
-        run.directory.append_metrics({**result.metadata, "kind": "step", **asdict(record), "method": result.method})
+        told = {"samples": size_of((x, y)), **result.metadata}
+        run.directory.append_metrics({**told, "kind": "step", **asdict(record), "method": result.method})
     if state.step % run.recipe.config.log_interval == 0:
         _log.info("step %d: loss %.6g, %s, %s", state.step, record.loss, result.method, run.spent)
     return result

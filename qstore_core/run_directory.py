@@ -73,6 +73,11 @@ class RunDirectory:
         """The records of the epochs that metrics.jsonl holds."""
         return [record for record in self._records() if record["kind"] == "epoch"]
 
+    def steps(self, epoch: int | None = None) -> list[dict[str, Any]]:
+        """The records of the steps that metrics.jsonl holds, of one epoch or of all."""
+        steps = [record for record in self._records() if record["kind"] == "step"]
+        return [record for record in steps if epoch in (None, record["epoch"])]
+
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the directory and write config.json.
 

@@ -12,9 +12,8 @@ import pytest
 from estimator_problems import KEY, drive, layered, mock, problem_of
 from qstore_mock.backend import MockBackend
 
-from qstore_core import Budget, Cost, QuantumModel, QuantumTrainer, TrainingConfig
+from qstore_core import Budget, QuantumModel, QuantumTrainer, TrainingConfig
 from qstore_core.backend import Prices
-from qstore_core.batch import CircuitBatch
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.errors import BudgetExceededError, ConfigurationError
 from qstore_core.estimators.adaptive import Adaptive
@@ -30,11 +29,6 @@ class Priced(MockBackend):
     def __init__(self, **prices: float) -> None:
         super().__init__()
         self.capabilities = replace(self.capabilities, prices=Prices(**prices))
-
-    def price(self, compiled: Any, batch: CircuitBatch) -> Cost:
-        prices = self.capabilities.prices or Prices()
-        usd = prices.per_job + prices.per_circuit * batch.n_circuits + prices.per_shot * batch.n_shots
-        return Cost(usd, usd, batch.n_circuits, batch.n_shots, 1)
 
 
 def trained(backend: MockBackend | None = None, **settings: Any) -> QuantumTrainer:
@@ -109,6 +103,32 @@ class TestPrices:
     def test_prices_are_those_of_the_backend(self, tmp_path: Path) -> None:
         trainer = trained(Priced(per_circuit=0.7, per_shot=0.01), run_directory=tmp_path / "run")
         assert sum(step["planned_usd"] for step in steps_of(tmp_path / "run")) == pytest.approx(trainer.spent.usd_high)
+
+    @pytest.mark.parametrize("prices", [None, Prices()], ids=["none", "zero"])
+    def test_what_is_free_is_planned_as_on_hardware_and_said_to_be(self, tmp_path: Path, prices: Prices | None) -> None:
+        backend = MockBackend()
+        backend.capabilities = replace(backend.capabilities, prices=prices)
+        assert trained(backend, epochs=1, run_directory=tmp_path).spent.usd_high == 0
+        step = steps_of(tmp_path)[0]
+        assert (step["samples"], step["planned_with"]) == (2, "reference prices: the backend declares none")
+        assert step["planned_usd"] == pytest.approx(4 * (0.30 + 0.00145 * step["shots_per_circuit"]))
+
+    def test_a_plan_that_a_budget_had_made_small_grows_again_with_it(self, tmp_path: Path) -> None:
+        x, y = np.tile(X, (10, 1)), np.tile(Y, 10)
+
+        def train(budget: Budget | None, *, resume: bool) -> None:
+            backend = Priced(per_job=5.0, per_circuit=0.01)
+            config = TrainingConfig(epochs=2, seed=1, budget=budget, run_directory=tmp_path)
+            QuantumTrainer(config, progress=False).fit(QuantumModel(3, 3, 2, backend), x, y, resume=resume)
+
+        with pytest.raises(BudgetExceededError):
+            train(Budget(circuits=1000), resume=False)
+        last = len(steps_of(tmp_path))
+        train(None, resume=True)
+        sizes = [step["samples"] for step in steps_of(tmp_path)]
+        usual = sizes[0]
+        assert min(sizes[:last]) < usual
+        assert sizes[last + 1] >= usual  # after one more step, not at the next look
 
     def test_a_budget_is_used_up_and_not_passed(self) -> None:
         config = TrainingConfig(epochs=50, seed=1, budget=Budget(circuits=101, shots=3000))

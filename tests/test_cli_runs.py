@@ -12,6 +12,9 @@ from click.testing import CliRunner, Result
 
 from qstore_core.checkpoint import load_checkpoint
 from qstore_core.cli import main
+from qstore_core.config import TrainingConfig
+from qstore_core.model import QuantumModel
+from qstore_core.trainer import QuantumTrainer
 
 TRAIN = ["train", "iris", "--qubits", "4", "--shots", "5", "--batch-size", "60", "--gradient-method", "spsa"]
 
@@ -123,3 +126,23 @@ def test_an_unknown_limit_is_named(tmp_path: Path) -> None:
     result = qstore(*TRAIN, "--budget", "dollars=3", "--run-directory", str(tmp_path / "run"))
     assert result.exit_code == 2
     assert "unknown --budget 'dollars'" in result.stderr
+
+
+def test_costs_adds_up_the_steps_by_kind(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    options = ["--shots", "50", "--gradient-method", "adaptive", "--epochs", "2", "--run-directory", str(directory)]
+    trained = qstore(*TRAIN[:4], *options)
+    assert trained.exit_code == 0, trained.stderr
+    rows = [line.split() for line in qstore("costs", str(directory)).stdout.splitlines()]
+    steps, rest, whole = (row[-4:] for row in rows[-3:])
+    assert rows[1][:4] == ["spsa", "2", "1", "32"]
+    assert rows[1][4].startswith("1-")
+    assert sum(int(row[-4].replace(",", "")) for row in rows[1:-3]) == int(steps[0])
+    assert int(steps[0]) + int(rest[0]) == int(whole[0]) == load_checkpoint(directory / "checkpoint.npz").spent.circuits
+    assert qstore("costs", str(tmp_path)).stderr.startswith("qstore: error: there is no run in")
+
+
+def test_a_run_from_python_goes_on_in_python(tmp_path: Path) -> None:
+    model, config = QuantumModel(2, 2, 2), TrainingConfig(epochs=1, shots_per_circuit=None, run_directory=tmp_path)
+    QuantumTrainer(config, progress=False).fit(model, [[0.0, 1.0], [1.0, 0.0]], [0, 1])
+    assert "was started from Python: go on with it there, with resume=True" in qstore("resume", str(tmp_path)).stderr

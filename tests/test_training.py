@@ -24,6 +24,7 @@ from qstore_core.problem import GradientResult, Problem, Rounds, State
 from qstore_core.randomness import StepKey
 from qstore_core.registry import get_backend
 from qstore_core.run import begin_run
+from qstore_core.run_directory import RunDirectory
 from qstore_core.surroundings import Surroundings
 from qstore_core.tracker import PerformanceTracker
 from qstore_core.trainer import QuantumTrainer
@@ -118,6 +119,18 @@ class TestResuming:
         run(tmp_path / "parts", way, epochs=1)
         run(tmp_path / "parts", way, resume=True)
         assert state_of(tmp_path / "parts") == state_of(tmp_path / "whole")
+
+
+def test_the_metrics_of_an_epoch_cover_the_steps_before_an_interruption(tmp_path: Path) -> None:
+    run(tmp_path / "whole", SPSA)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", SPSA, stop_at=5)  # the second of the three steps of the second epoch
+    run(tmp_path / "parts", SPSA, resume=True)
+    whole, parts = (RunDirectory(tmp_path / name).epochs() for name in ("whole", "parts"))
+    assert [epoch["circuits"] for epoch in parts] == [24, 24, 24]
+    for one, other in zip(whole, parts, strict=True):
+        assert one.pop("seconds") > 0 < other.pop("seconds")
+        assert other == pytest.approx(one)
 
 
 def test_spall_keeps_its_sequence_when_a_run_is_made_longer(tmp_path: Path) -> None:

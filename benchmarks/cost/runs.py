@@ -57,12 +57,6 @@ class Counting(MockBackend):
         self.capabilities = replace(self.capabilities, prices=prices)
         self.seen = Cost()
 
-    def price(self, compiled: Any, batch: CircuitBatch) -> Cost:
-        """By the declared prices."""
-        prices = self.capabilities.prices or Prices()
-        usd = prices.per_job + prices.per_circuit * batch.n_circuits + prices.per_shot * batch.n_shots
-        return Cost(usd, usd, batch.n_circuits, batch.n_shots, 1)
-
     async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
         """Run and count."""
         self.seen += Cost(circuits=batch.n_circuits, shots=batch.n_shots, jobs=1)

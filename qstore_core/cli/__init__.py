@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "estimate": "qstore_core.cli.estimate:estimate",
         "resume": "qstore_core.cli.resume:resume",
         "runs": "qstore_core.cli.runs:runs",
+        "costs": "qstore_core.cli.costs:costs",
         "jobs": "qstore_core.cli.runs:jobs",
         "cancel": "qstore_core.cli.runs:cancel",
         "backends": "qstore_core.cli.backends:backends",

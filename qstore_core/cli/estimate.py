@@ -37,6 +37,8 @@ def estimate(**arguments: Any) -> None:
         rows += [[name, "one step", *_cells(step)], ["", "all, with the test", *_cells(total)]]
     click.echo(table(["SHOTS", "OF", "CIRCUITS", "SHOTS IN ALL", "JOBS", "USD LOW", "USD HIGH"], rows))
     click.echo("USD LOW is the cheaper reading of the backend's price list, USD HIGH the dearer one.")
+    if arguments["gradient_method"] == "adaptive" and any(arguments["shots"]):
+        click.echo("adaptive: by its first plan; later ones may take more circuits or fewer, and more shots or fewer.")
 
 
 def _cells(cost: Cost) -> list[str]:

@@ -16,7 +16,7 @@ from qstore_core.datasets import BUNDLED, Dataset, load_bundled, load_csv
 from qstore_core.errors import ConfigurationError, RunDirectoryError, UnknownNameError
 from qstore_core.model import QuantumModel
 from qstore_core.registry import get_backend
-from qstore_core.run_directory import fresh_directory
+from qstore_core.run_directory import RunDirectory, fresh_directory
 
 MANIFEST = "command.json"
 # what may differ between a run and its resumption: how far to go and what to show
@@ -154,6 +154,8 @@ def find_job(run: Path) -> TrainingJob:
         manifest = directory / MANIFEST
         if manifest.exists():
             return TrainingJob.of({**_read_manifest(manifest), "run_directory": directory})
+    if RunDirectory(run).holds_run:
+        raise RunDirectoryError(f"the run in {run} was started from Python: go on with it there, with resume=True")
     raise RunDirectoryError(f"{run} is not a run of `qstore train`: it has no {MANIFEST}; `qstore runs` lists runs")
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from qstore_core.checkpoint import Checkpoint
 from qstore_core.cli.job import find_job
 from qstore_core.cli.tables import table
 from qstore_core.cost import Cost
@@ -93,7 +95,7 @@ def _row(path: Path) -> list[str]:
         return [str(path), f"damaged: {error}", *[""] * 7]
     epochs = directory.epochs()
     loss = epochs[-1]["loss"] if epochs else None
-    spent = sum((record.charged for record in records), Cost()) if records else checkpoint.spent
+    spent = _spent(records, checkpoint)
     state = "finished" if checkpoint.epoch >= config["epochs"] else "unfinished"
     return [
         str(path),
@@ -106,6 +108,15 @@ def _row(path: Path) -> list[str]:
         f"{spent.usd_high:.2f}",
         str(sum(record.state in OPEN_STATES for record in records)),
     ]
+
+
+def spent_by(directory: RunDirectory) -> Cost:
+    """What a run has taken: by its jobs where they were paid for, else by its checkpoint."""
+    return _spent(_records(directory.path), directory.load())
+
+
+def _spent(records: Sequence[JobRecord], checkpoint: Checkpoint) -> Cost:
+    return sum((record.charged for record in records), Cost()) if records else checkpoint.spent
 
 
 def _job_row(record: JobRecord) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import sqrt
 from typing import Any, Self
 
@@ -86,7 +86,7 @@ class Adaptive:
         plan = Plan("spsa", 2, 1, min(problem.shots, FEWEST_SHOTS)) if found is None else found.plan
         return _Course(
             plan,
-            "first plan: by prices alone, before anything was measured",
+            f"first plan, for {_EVERY} steps: by prices alone, before anything was measured",
             0,
             0.0,
             SignalAverages.empty(len(parameters)),
@@ -128,17 +128,21 @@ class Adaptive:
         """With another plan, if it is time to look for one and there is a better one."""
         signal = course.averages.signal
         present = planner.weigh(course.plan, signal)
-        if present is not None and (course.steps % _EVERY or not course.averages.informed):
+        due = course.steps % _EVERY == 0 and course.averages.informed
+        if present is not None and not due and not course.squeezed:
             return course
         best = planner.best(signal)
         if best is None or best.plan == course.plan:
             return replace(course, reason="kept: no plan makes progress cheaper")
         if present is None:
-            return replace(course, plan=best.plan, reason=f"the budget has no room for {course.plan}")
+            reason = f"the budget has no room for {course.plan}"
+            return replace(course, plan=best.plan, reason=reason, squeezed=True)
         saved = 100 * (1 - best.merit / present.merit)
         if best.merit > _BETTER * present.merit:
-            return replace(course, reason=f"kept: the best plan, {best.plan}, would save {saved:.0f}%, under 10%")
-        return replace(course, plan=best.plan, reason=f"progress {saved:.0f}% cheaper than with {course.plan}")
+            words = f"would save {saved:.0f}%, under 10%" if saved >= 1 else "is no cheaper, with fewer steps"
+            return replace(course, reason=f"kept: the best plan, {best.plan}, {words}", squeezed=False)
+        reason = f"progress {saved:.0f}% cheaper than with {course.plan}"
+        return replace(course, plan=best.plan, reason=reason, squeezed=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,6 +155,7 @@ class _Course:
         steps: Steps done.
         noise: The noise that went in, in steps of two samples with one direction each.
         averages: What the steps have shown.
+        squeezed: Whether the plan is smaller than it should be, for want of budget: looked at again at each step.
     """
 
     plan: Plan
@@ -158,6 +163,7 @@ class _Course:
     steps: int
     noise: float
     averages: SignalAverages
+    squeezed: bool = False
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Self:
@@ -166,8 +172,8 @@ class _Course:
 
     def to_state(self) -> State:
         """Plain values, for a checkpoint."""
-        plan, averages = asdict(self.plan), self.averages.to_state()
-        return {"plan": plan, "reason": self.reason, "steps": self.steps, "noise": self.noise, "averages": averages}
+        plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {**plain, "plan": asdict(self.plan), "averages": self.averages.to_state()}
 
     def after(self, variance: float, precision: float) -> Self:
         """One step of that variance later."""
@@ -199,6 +205,7 @@ def _told(result: GradientResult, planner: Planner, plan: Plan, course: _Course,
         "predicted_variance": planner.landscape.variance(plan, signal),
         "observed_variance": _observed(result, planner.landscape, plan),
         "planned_usd": None if choice is None else choice.usd,
+        "planned_with": "the backend's prices" if planner.declared else "reference prices: the backend declares none",
         "learning_rate_factor": factor,
         "reason": course.reason,
     }

@@ -156,6 +156,11 @@ class Planner:
     reading: Reading = "dearer"
     most_samples: int = _SAMPLES[-1]
 
+    @property
+    def declared(self) -> bool:
+        """Whether it plans with prices of the backend; else, where all is free, with `REFERENCE`."""
+        return self.problem.capabilities.prices not in (None, Prices())
+
     def best(self, signal: Signal) -> Choice | None:
         """The cheapest plan within what is left of the budget; None where nothing fits."""
         choices = list(self._choices(_grid(self.most_samples, self.most_shots), signal))
@@ -187,10 +192,10 @@ class Planner:
                 yield Choice(plan, variance, usd, steps, steps * usd)
 
     def _price(self, n_rows: int, shots: int) -> Cost:
-        declared = self.problem.capabilities.prices
-        if declared is not None and self.problem.price is not None:
+        if self.declared and self.problem.price is not None:
             return self.problem.price((_like(self.problem, n_rows, shots),))
-        prices, circuits = declared or REFERENCE, n_rows * self.landscape.n_bases
+        prices = self.problem.capabilities.prices if self.declared else None
+        prices, circuits = prices or REFERENCE, n_rows * self.landscape.n_bases
         usd = prices.per_job + circuits * (prices.per_circuit + prices.per_shot * shots)
         return Cost(usd, usd, circuits, circuits * shots, jobs=1)
 
