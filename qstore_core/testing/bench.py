@@ -18,7 +18,7 @@ from qstore_core.backend import Backend, BackendCapabilities, JobState, LocalBac
 from qstore_core.batch import BatchResult, CircuitBatch, estimates
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.cost import Cost
-from qstore_core.errors import AmbiguousError, TransientError
+from qstore_core.errors import AmbiguousError, BackendError, TransientError
 from qstore_core.gates import GATES
 from qstore_core.observables import PauliSum
 from qstore_core.packing import Packer
@@ -213,7 +213,10 @@ class Bench:
         return BatchResult.concatenate(parts)
 
     def _checked(self, result: BatchResult, batch: CircuitBatch) -> BatchResult:
-        check_result(result, batch, self.backend.name)
+        try:
+            check_result(result, batch, self.backend.name)
+        except BackendError as error:
+            raise CheckFailedError(str(error)) from error
         for counts in result.counts or ():
             wrong = np.flatnonzero(counts.totals != batch.shots)
             require(
