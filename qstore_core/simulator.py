@@ -34,7 +34,7 @@ class SimulatorBackend(LocalBackend):
     >>> circuit, backend = QuantumCircuit(1).h(0), Coin()
     >>> batch = CircuitBatch(circuit.structure, circuit.angles(), (PauliString("Z0"), PauliString("X0")))
     >>> result = asyncio.run(backend.execute(batch, backend.compile(batch.structure, batch.groups)))
-    >>> batch.plan.from_probabilities(result.probabilities)
+    >>> result.expectations
     array([[0., 1.]])
     """
 
@@ -57,17 +57,23 @@ class SimulatorBackend(LocalBackend):
         if not batch.groups:  # every observable is a multiple of the identity
             assert batch.plan is not None
             return BatchResult(expectations=np.tile(batch.plan.constants, (batch.n_rows, 1)))
-        tables = [
+        tables = self.tables(batch, compiled)
+        if batch.shots is not None and batch.draws is not None:
+            return BatchResult(
+                counts=tuple(
+                    sample(table, batch.shots, combine(batch.draws, number), len(group.basis))
+                    for number, (table, group) in enumerate(zip(tables, batch.groups, strict=True))
+                )
+            )
+        if batch.plan is None:
+            return BatchResult(probabilities=tables)
+        return BatchResult(expectations=batch.plan.from_probabilities(tables))
+
+    def tables(self, batch: CircuitBatch, compiled: Any) -> tuple[FloatArray, ...]:
+        """For each measurement basis the probability of each outcome, `(n_rows, 2**n_bits)`."""
+        return tuple(
             np.array([self._read(structure, angles, group) for angles in batch.angles])
             for structure, group in zip(compiled, batch.groups, strict=True)
-        ]
-        if batch.shots is None or batch.draws is None:
-            return BatchResult(probabilities=tuple(tables))
-        return BatchResult(
-            counts=tuple(
-                sample(table, batch.shots, combine(batch.draws, number), len(group.basis))
-                for number, (table, group) in enumerate(zip(tables, batch.groups, strict=True))
-            )
         )
 
     def _read(self, structure: CircuitStructure, angles: FloatArray, group: MeasurementGroup) -> FloatArray:

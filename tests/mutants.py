@@ -16,7 +16,6 @@ from qstore_core.backend import BackendCapabilities, JobState, JobStatus
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.cost import Cost
 from qstore_core.errors import CapabilityError
-from qstore_core.measurement import measurement_plan
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_core.sampling import sample
@@ -92,12 +91,12 @@ class OneNoiseForAllBases(Mutant):
     caught_by = "test_bases_of_one_row_have_noise_of_their_own"
 
     async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
-        exact = await super().execute(replace(batch, shots=None), compiled)
-        if batch.shots is None or batch.draws is None or exact.probabilities is None:
-            return exact
-        widths = [len(group.basis) for group in batch.groups]
-        tables = zip(exact.probabilities, widths, strict=True)
-        return BatchResult(counts=tuple(sample(table, batch.shots, batch.draws, width) for table, width in tables))
+        if batch.shots is None or batch.draws is None or not batch.groups:
+            return await super().execute(batch, compiled)
+        tables = zip(self.tables(batch, compiled), batch.groups, strict=True)
+        return BatchResult(
+            counts=tuple(sample(table, batch.shots, batch.draws, len(group.basis)) for table, group in tables)
+        )
 
 
 class NoNoiseAtAll(Mutant):
@@ -174,10 +173,9 @@ class ForgottenConstants(Mutant):
 
     async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
         result = await super().execute(batch, compiled)
-        if result.probabilities is None or batch.observables is None:
+        if result.expectations is None or batch.plan is None:
             return result
-        plan = measurement_plan(batch.observables)
-        return BatchResult(expectations=plan.from_probabilities(result.probabilities) - plan.constants)
+        return BatchResult(expectations=result.expectations - batch.plan.constants)
 
 
 class KeepsTheLastProgram(Mutant):

@@ -12,8 +12,7 @@ from qstore_postbox.backend import PostboxBackend
 
 from qstore_core.backend import BackendCapabilities
 from qstore_core.testing import BackendSuite, Outcome, ReferenceBackend, run_suite
-from qstore_core.testing.expect import CheckFailedError
-from qstore_core.testing.runner import checks_of
+from qstore_core.testing.runner import checks_of, iterate_suite
 
 
 class Rich(BackendSuite):
@@ -54,18 +53,23 @@ def by_name(outcomes: list[Outcome]) -> dict[str, Outcome]:
     return {outcome.name: outcome for outcome in outcomes}
 
 
+def verdict(check: str, make_backend: Any) -> Outcome:
+    """What one check says of a backend."""
+    (outcome,) = iterate_suite(Rich(), only=check, make_backend=make_backend)
+    return outcome
+
+
 @pytest.mark.parametrize("name", mutants.LOCAL)
 def test_a_wrong_simulator_is_caught_by_the_check_of_its_fault(name: str) -> None:
     mutant: Any = mutants.LOCAL[name]
-    with pytest.raises(CheckFailedError, match=r"\w"):
-        getattr(Rich(), mutant.caught_by)(mutant)
+    assert verdict(mutant.caught_by, mutant).state == "failed"
+    assert verdict(mutant.caught_by, ReferenceBackend).state in ("passed", "skipped")
 
 
 @pytest.mark.parametrize("name", mutants.REMOTE)
 def test_a_wrong_remote_backend_is_caught_by_the_check_of_its_fault(name: str, tmp_path: Path) -> None:
     mutant: Any = mutants.REMOTE[name]
-    with pytest.raises(CheckFailedError, match=r"\w"):
-        getattr(Rich(), mutant.caught_by)(partial(mutant, folder=tmp_path, queue=0.1))
+    assert verdict(mutant.caught_by, partial(mutant, folder=tmp_path, queue=0.1)).state == "failed"
 
 
 def test_there_are_mutants_of_every_fault_that_the_issue_names() -> None:

@@ -155,7 +155,7 @@ class NothingToTrain(AnsatzMutant):
     caught_by = "test_it_has_parameters_and_each_turns_a_gate"
 
     def changed(self, circuit: QuantumCircuit, *arguments: Any) -> QuantumCircuit:
-        return circuit.bind({parameter: 0.1 for parameter in circuit.parameters})
+        return circuit.bind(dict.fromkeys(circuit.parameters, 0.1))
 
 
 class AnotherEachTime(AnsatzMutant):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qstore_core.backend import Backend, JobState, LocalBackend, RemoteBackend
+from qstore_core.backend import Backend, JobState, RemoteBackend
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.cost import Cost
@@ -30,7 +30,9 @@ class JobChecks(BackendChecks):
         bench = self.bench(make_backend)
         bench.remote()
         batches, _, job_id = _submitted(bench)
-        fetched = call_in_fresh_process(_collect, make_backend, job_id, batches, self.patience, timeout=self.patience + 60)
+        fetched = call_in_fresh_process(
+            _collect, make_backend, job_id, batches, self.patience, timeout=self.patience + 60
+        )
         _check(bench, batches, fetched, "fetched in a fresh process")
 
     def test_results_can_be_fetched_again(self, make_backend: Factory) -> None:
@@ -74,9 +76,7 @@ class JobChecks(BackendChecks):
         with must_refuse(QStoreError, "the status of a job that there is not"):
             asyncio.run(backend.status("00000000-0000-0000-0000-000000000000"))
         with must_refuse(QStoreError, "the results of a job that there is not"):
-            asyncio.run(
-                backend.fetch("00000000-0000-0000-0000-000000000000", (batch,), (bench.compile(batch),))
-            )
+            asyncio.run(backend.fetch("00000000-0000-0000-0000-000000000000", (batch,), (bench.compile(batch),)))
 
     def test_each_submit_is_a_job_of_its_own(self, make_backend: Factory) -> None:
         """The same batches under two tokens are two jobs."""
@@ -178,5 +178,5 @@ def _collect(make: Factory, job_id: str, batches: list[CircuitBatch], patience: 
 def _find(make: Factory, token: str) -> str | None:
     """In a fresh process: look for a job."""
     backend: Backend = make()
-    assert isinstance(backend, RemoteBackend) and not isinstance(backend, LocalBackend)
+    assert isinstance(backend, RemoteBackend)
     return asyncio.run(backend.find(token))

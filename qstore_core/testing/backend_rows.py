@@ -41,7 +41,7 @@ class RowChecks(BackendChecks):
         whole, moved, *alone = bench.run(batch, batch.take(order), *(batch.rows(row, row + 1) for row in range(5)))
         _same(bench, batch, BatchResult.concatenate(alone), whole, "rows alone and together")
         inverse = batch.take(order).take(np.argsort(order))
-        _same(bench, inverse, _taken(moved, np.argsort(order)), whole, "rows in another order")
+        _same(bench, inverse, _taken(moved, np.argsort(order).tolist()), whole, "rows in another order")
 
     def test_a_batch_leaves_nothing_behind(self, make_backend: Factory) -> None:
         """The same backend runs one batch, another, and the first again."""
@@ -59,9 +59,7 @@ class RowChecks(BackendChecks):
             circuit = bench.random_circuit(rng, bench.width(1 + number % 3))
             angles = rng.normal(size=(1 + number, circuit.structure.n_angles))
             observables = ("Z0",) if number % 2 else ("X0", "Y0")
-            batches.append(
-                bench.batch(circuit, observables, shots=bench.best_shots, angles=angles, seed=number)
-            )
+            batches.append(bench.batch(circuit, observables, shots=bench.best_shots, angles=angles, seed=number))
         for number, (batch, result) in enumerate(zip(batches, bench.run(*batches), strict=True)):
             bench.compare(batch, result, f"batch {number} of 4")
 
@@ -152,7 +150,7 @@ def _rows(bench: Bench, *, seed: int, shots: int | None = None, letters: str = "
     )
 
 
-def _taken(result: BatchResult, rows: Sequence[int] | np.ndarray[tuple[int], np.dtype[np.int64]]) -> BatchResult:
+def _taken(result: BatchResult, rows: Sequence[int]) -> BatchResult:
     """The given rows of a result, in that order."""
     if result.counts is not None:
         parts = [BatchResult(counts=tuple(counts.rows(row, row + 1) for counts in result.counts)) for row in rows]

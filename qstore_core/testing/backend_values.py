@@ -186,6 +186,8 @@ def _paulis(n_qubits: int) -> tuple[PauliSum, ...]:
     """X, Y and Z of each qubit, and their products over neighbours, in three bases."""
     letters = [PauliSum.of(PauliString({qubit: letter})) for qubit in range(n_qubits) for letter in "XYZ"]
     pairs = [
-        PauliSum.of(PauliString({qubit: letter, qubit + 1: letter})) for qubit in range(n_qubits - 1) for letter in "XYZ"
+        PauliSum.of(PauliString({qubit: letter, qubit + 1: letter}))
+        for qubit in range(n_qubits - 1)
+        for letter in "XYZ"
     ]
     return (*letters, *pairs)

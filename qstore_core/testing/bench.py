@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from math import log, sqrt
 from typing import Any, TypeVar
+from unittest import SkipTest
 
 import numpy as np
 
@@ -115,7 +116,7 @@ class Bench:
                     chosen.append(other)
             if len(chosen) == wanted:
                 return tuple(chosen)
-        skip(f"capabilities.connectivity has no {wanted} qubits that are all connected")
+        raise SkipTest(f"capabilities.connectivity has no {wanted} qubits that are all connected")
 
     def width(self, most: int) -> int:
         """A width of at most `most` that it takes."""
@@ -128,7 +129,7 @@ class Bench:
                 for name, angle in gates:
                     circuit = circuit.append(name, qubit, angle)
                 return circuit
-        skip("capabilities.gates has no gate that turns |0> into |1>")
+        raise SkipTest("capabilities.gates has no gate that turns |0> into |1>")
 
     def scramble(self, circuit: QuantumCircuit, rng: np.random.Generator, *, length: int = 3) -> QuantumCircuit:
         """The circuit with random gates on each qubit: `length` of those with an angle, where there are any."""
@@ -312,7 +313,8 @@ def frequencies(batch: CircuitBatch, result: BatchResult) -> FloatArray:
     table = np.zeros((counts.n_rows, 2**batch.structure.n_qubits))
     rows = np.repeat(np.arange(counts.n_rows), np.diff(counts.starts))
     np.add.at(table, (rows, counts.outcomes.astype(np.int64)), counts.counts)
-    return table / table.sum(axis=1, keepdims=True)
+    shares: FloatArray = table / table.sum(axis=1, keepdims=True)
+    return shares
 
 
 def new_token() -> str:

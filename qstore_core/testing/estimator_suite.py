@@ -257,9 +257,11 @@ class GradientEstimatorSuite:
             skip(str(error))
         return seen
 
-    def _asked(self, *arguments: Any, state: State = ...) -> list[tuple[Any, ...]]:
+    def _asked(
+        self, estimator: GradientEstimator, problem: Problem, parameters: FloatArray, key: StepKey, state: State = ...
+    ) -> list[tuple[Any, ...]]:
         """What a step asks for, as values that compare."""
-        batches = map(_batch_of, self._requests(*arguments, state=state))
+        batches = map(_batch_of, self._requests(estimator, problem, parameters, key, state))
         return [
             (each.structure, each.angles.tobytes(), each.shots, None if each.draws is None else each.draws.tobytes())
             for each in batches

@@ -48,7 +48,9 @@ def require_close(found: ArrayLike, wanted: ArrayLike, tolerance: ArrayLike, wha
     place = np.unravel_index(int(np.argmax(excess)), excess.shape)
     limit = np.broadcast_to(np.asarray(tolerance), excess.shape)[place]
     where = f" at {[int(index) for index in place]}" if place else ""
-    require(excess[place] <= 0, f"{what}: {found[place]:.6g}{where}, expected {wanted[place]:.6g} to within {limit:.3g}")
+    require(
+        excess[place] <= 0, f"{what}: {found[place]:.6g}{where}, expected {wanted[place]:.6g} to within {limit:.3g}"
+    )
 
 
 @contextmanager

@@ -49,11 +49,19 @@ def run_suite(suite: object, **fixtures: Any) -> list[Outcome]:
     return list(iterate_suite(suite, **fixtures))
 
 
-def iterate_suite(suite: object, **fixtures: Any) -> Iterator[Outcome]:
-    """`run_suite`, one outcome at a time as they come."""
-    for name, check in checks_of(suite):
-        wanted = {each: fixtures[each] for each in inspect.signature(check).parameters}
-        yield _outcome(name, check, wanted)
+def iterate_suite(suite: object, *, only: str | None = None, **fixtures: Any) -> Iterator[Outcome]:
+    """`run_suite`, one outcome at a time as they come; `only` those whose names contain a text.
+
+    >>> from qstore_core import MemoryCache
+    >>> from qstore_core.testing import CacheSuite
+    >>> [outcome.state for outcome in iterate_suite(CacheSuite(), only="threads", make_cache=MemoryCache)]
+    ['passed']
+    """
+    wanted = None if only is None else only.replace(" ", "_")
+    chosen = [(name, check) for name, check in checks_of(suite) if wanted is None or wanted in name]
+    for name, check in chosen:
+        asked = {each: fixtures[each] for each in inspect.signature(check).parameters}
+        yield _outcome(name, check, asked)
 
 
 def checks_of(suite: object) -> list[tuple[str, Callable[..., None]]]:
@@ -63,9 +71,7 @@ def checks_of(suite: object) -> list[tuple[str, Callable[..., None]]]:
     >>> checks_of(CacheSuite())[0][0]
     'test_what_was_put_is_there'
     """
-    names = dict.fromkeys(
-        name for kind in type(suite).__mro__ for name in vars(kind) if name.startswith("test_")
-    )
+    names = dict.fromkeys(name for kind in type(suite).__mro__ for name in vars(kind) if name.startswith("test_"))
     return [(name, getattr(suite, name)) for name in names]
 
 

@@ -99,10 +99,14 @@ class Provider:
 
 def _histogram(circuit):
     """What a machine would have measured: bit strings of the measured qubits and how often each occurred."""
-    structure = CircuitStructure(circuit["qubits"], tuple((name, tuple(qubits)) for name, qubits, _ in circuit["gates"]))
+    structure = CircuitStructure(
+        circuit["qubits"], tuple((name, tuple(qubits)) for name, qubits, _ in circuit["gates"])
+    )
     angles = np.array([angle for *_, angle in circuit["gates"] if angle is not None])
     table = (np.abs(state(structure, angles)) ** 2).reshape((2,) * circuit["qubits"])
-    table = table.sum(axis=tuple(qubit for qubit in range(circuit["qubits"]) if qubit not in circuit["measure"])).ravel()
+    table = table.sum(
+        axis=tuple(qubit for qubit in range(circuit["qubits"]) if qubit not in circuit["measure"])
+    ).ravel()
     counts = np.random.default_rng(circuit["seed"]).multinomial(circuit["shots"], table / table.sum())
     width = len(circuit["measure"])
     return {format(outcome, f"0{width}b"): int(counts[outcome]) for outcome in np.flatnonzero(counts)}

@@ -3,8 +3,9 @@
 from functools import partial
 
 import pytest
-from qstore_core.testing import BackendSuite
 from qstore_postbox.backend import PostboxBackend
+
+from qstore_core.testing import BackendSuite
 
 
 class TestPostbox(BackendSuite):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from qstore_qulacs.backend import QulacsBackend
+
 from qstore_core import QuantumModel, QuantumTrainer, TrainingConfig, get_backend
 from qstore_core.testing import BackendSuite
-from qstore_qulacs.backend import QulacsBackend
 
 
 class TestQulacs(BackendSuite):

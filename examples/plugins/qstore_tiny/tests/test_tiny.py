@@ -1,8 +1,9 @@
 """The suite is the test."""
 
 import pytest
-from qstore_core.testing import BackendSuite
 from qstore_tiny.backend import TinyBackend
+
+from qstore_core.testing import BackendSuite
 
 
 class TestTiny(BackendSuite):
