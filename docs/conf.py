@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
 import qstore_core
+from qstore_core.scaffold import KINDS, make_plugin
+from qstore_core.testing.runner import checks_of
 
 project = "qstore"
 author = "qstore contributors"
@@ -63,6 +72,41 @@ def _prepare(app: Any, what: str, name: str, thing: object, options: Any, lines:
     lines[:] = list(_prepared(lines))
 
 
+class Suite(SphinxDirective):
+    """`{suite} module.Class`: the checks of a suite, from its docstrings."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """A list with a line for each check."""
+        suite = pkgutil.resolve_name(self.arguments[0])()
+        text = [
+            f"- **{name.removeprefix('test_').replace('_', ' ')}.** {_about(check)}" for name, check in checks_of(suite)
+        ]
+        return self.parse_text_to_nodes("\n".join(text))
+
+
+class TemplateFile(SphinxDirective):
+    """`{template} kind/file.py`: a file that `qstore new-plugin mine` would write."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The file as code."""
+        kind, _, file = self.arguments[0].partition("/")
+        with tempfile.TemporaryDirectory() as folder:
+            made = make_plugin("mine", kind, Path(folder))
+            text = (made / "qstore_mine" / f"{KINDS[kind].module}.py").read_text(encoding="utf-8")
+        assert file == "implementation.py"
+        return [nodes.literal_block(text, text, language="python")]
+
+
+def _about(check: Any) -> str:
+    return (inspect.getdoc(check) or "").partition("\n")[0]
+
+
 def setup(app: Any) -> None:
-    """Prepare docstrings before napoleon reads their sections."""
+    """Prepare docstrings before napoleon reads their sections; add the directives."""
     app.connect("autodoc-process-docstring", _prepare, priority=100)
+    app.add_directive("suite", Suite)
+    app.add_directive("template", TemplateFile)

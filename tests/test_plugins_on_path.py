@@ -144,9 +144,8 @@ def test_with_broken_plugins_everything_else_works(site: Site) -> None:
     )
     checked = site.qstore("plugins", "--check")
     assert "plugin 'hollow': backend 'hollow' cannot be imported from 'nowhere:JSONDecoder'" in checked.stdout
-    trained = site.qstore(
-        *"train iris --classes setosa,versicolor --qubits 2 --depth 1 --epochs 1 --no-progress --run-directory run".split()
-    )
+    command = "train iris --classes setosa,versicolor --qubits 2 --depth 1 --epochs 1 --no-progress --run-directory run"
+    trained = site.qstore(*command.split())
     assert trained.returncode == 0, trained.stderr
     assert site.qstore("check-backend", "mock", "--only", "leftmost").returncode == 0
     asked = site.qstore("train", "iris", "--backend", "absent")
