@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from qstore_mock.remote.backend import RemoteMockBackend
 from qstore_mock.remote.client import refusal
-from qstore_mock.remote.faults import REQUESTS, Fault, FaultOptions, FaultPlan
 from qstore_mock.remote.process import RunningProvider, provider
 
 from qstore_core.backend import JobState
@@ -32,6 +31,7 @@ from qstore_core.errors import (
     TransientError,
     UnknownNameError,
 )
+from qstore_core.testing.provider.faults import REQUESTS, Fault, FaultOptions, FaultPlan
 
 CIRCUIT = QuantumCircuit(1).h(0)
 BATCH = CircuitBatch(CIRCUIT.structure, CIRCUIT.angles())
