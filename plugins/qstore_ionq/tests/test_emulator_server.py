@@ -19,10 +19,11 @@ import pytest
 import requests
 from click.testing import CliRunner
 from qstore_ionq.emulator.cli import main
-from qstore_ionq.emulator.faults import REQUESTS, Fault, FaultOptions, FaultPlan
+from qstore_ionq.emulator.options import REQUESTS
 from qstore_ionq.emulator.process import RunningEmulator, emulator
 
 from qstore_core.errors import ConfigurationError, UnknownNameError
+from qstore_core.testing.provider.faults import Fault, FaultOptions, FaultPlan
 
 Http = Callable[..., requests.Response]
 Emulate = Callable[..., AbstractContextManager[RunningEmulator]]
@@ -320,7 +321,7 @@ class TestFaults:
             assert time.monotonic() - begin < 9  # after 10 seconds it would have been killed
 
     def test_jobs_end_badly_and_for_nothing(self, http: Http, emulate: Emulate) -> None:
-        with emulate(force=["job-fails:1", "job-canceled:2", "late-results:3"], late=600) as process:
+        with emulate(force=["job-fails:1", "job-cancelled:2", "late-results:3"], late=600) as process:
             failed, canceled, late = (submitted(http, process, body(backend="qpu.forte-1")) for _ in range(3))
             document = http(process, "GET", f"/jobs/{failed}").json()
             assert document["status"] == "failed"

@@ -24,20 +24,13 @@ from qstore_core.testing.provider.faults import (
 )
 from qstore_core.testing.provider.ledger import JobLedger
 from qstore_core.testing.provider.options import ServiceOptions
+from qstore_core.testing.provider.refusal import RefusedError
 
 MAX_BODY_BYTES = 2**28
 _SPARED = Encounter()
 
 Work: TypeAlias = Callable[[web.Request, Encounter], Awaitable[web.Response]]
 """What answers one kind of request; it is told which number the request has and the fault that it meets."""
-
-
-class RefusedError(Exception):
-    """A request is answered with an error status and a reason."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
 
 
 class JobService(ABC):

@@ -89,7 +89,8 @@ class Ledger(JobLedger[LedgerEntry]):
 
     def opened(self, row: Mapping[str, Any]) -> str:
         """Queued until it starts, then running."""
-        return (JobState.QUEUED if time.time() < row["starts"] else JobState.RUNNING).value
+        waiting = time.time() < row["starts"]
+        return str((JobState.QUEUED if waiting else JobState.RUNNING).value)
 
     def accept(self, job: NewJob) -> str:
         """Write a job down for good; returns its id."""

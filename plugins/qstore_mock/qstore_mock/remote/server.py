@@ -16,7 +16,8 @@ from qstore_core.backend import JobState
 from qstore_core.batch import CircuitBatch
 from qstore_core.errors import CircuitError
 from qstore_core.testing.provider.faults import Encounter, Fault
-from qstore_core.testing.provider.server import JobService, RefusedError
+from qstore_core.testing.provider.refusal import RefusedError
+from qstore_core.testing.provider.server import JobService
 from qstore_mock.backend import MockBackend
 from qstore_mock.remote.ledger import Ledger, LedgerEntry, NewJob
 from qstore_mock.remote.options import ProviderOptions
