@@ -29,7 +29,7 @@ def new_plugin(*, name: str, kind: str, directory: Path) -> None:
         qstore new-plugin mysim --kind backend
         qstore new-plugin mycache --kind cache --directory ~/plugins
     """
-    folder = make_plugin(name, kind, directory)
+    folder = make_plugin(name, kind, directory).resolve()
     click.echo(f"{folder} is a plugin {name!r} with {KINDS[kind].words}. To try it:\n")
     click.echo(f'    pip install -e "{folder}[test]"')
     click.echo("    qstore plugins --check")

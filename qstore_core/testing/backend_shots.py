@@ -62,8 +62,8 @@ class ShotChecks(BackendChecks):
         """Equal circuits under different draw labels are drawn independently."""
         bench = self.bench(make_backend)
         shots = min(200, bench.sampled_shots)
-        _, result = _ran(bench, _coins(bench, rows=12, shots=shots))
-        require(len(set(encode_rows(result))) > 1, f"12 rows with labels of their own all have the same {shots} shots")
+        _, result = _ran(bench, _coins(bench, rows=40, shots=shots))
+        require(len(set(encode_rows(result))) > 1, f"40 rows with labels of their own all have the same {shots} shots")
 
     def test_bases_of_one_row_have_noise_of_their_own(self, make_backend: Factory) -> None:
         """One label serves several bases, whose outcomes are nevertheless independent."""
@@ -73,7 +73,7 @@ class ShotChecks(BackendChecks):
             skip("capabilities.gates has neither rx nor sx, which turn |0> into a state along Y")
         along_y = QuantumCircuit(1)
         along_y = along_y.append("sx", 0) if "sx" in gates else along_y.append("rx", 0, np.pi / 2)
-        batch = _repeated(bench, along_y, ("X0", "Z0"), rows=16, shots=min(200, bench.sampled_shots))
+        batch = _repeated(bench, along_y, ("X0", "Z0"), rows=40, shots=min(200, bench.sampled_shots))
         ones = _ones(*_ran(bench, batch))
         require(
             (ones[:, 0] != ones[:, 1]).any(), "X and Z of the same row have the same outcomes: one noise for both bases"
