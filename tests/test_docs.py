@@ -110,6 +110,7 @@ def test_a_program_of_a_guide_runs(program: str, tmp_path: Path) -> None:
     assert run("-c", program, cwd=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["spsa_too_noisy", "slow_convergence", "cache_not_helping"])
 def test_what_troubleshooting_shows_is_what_its_program_prints(name: str, tmp_path: Path) -> None:
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")

@@ -24,6 +24,8 @@ from qstore_core.testing.expect import CheckFailedError
 
 
 class TestBuiltIn(GradientEstimatorSuite):
+    steps: ClassVar[int] = 100
+
     @pytest.fixture(params=[SPSA, ParameterShift, FiniteDifference, Adaptive], ids=lambda kind: kind.__name__)
     def make_estimator(self, request: pytest.FixtureRequest) -> Callable[[], GradientEstimator]:
         return request.param  # type: ignore[no-any-return]
@@ -31,6 +33,7 @@ class TestBuiltIn(GradientEstimatorSuite):
 
 class TestAdjoint(GradientEstimatorSuite):
     backend: ClassVar[Any] = partial(get_backend, "mock")
+    steps: ClassVar[int] = 3
 
     @pytest.fixture
     def make_estimator(self) -> type[Adjoint]:

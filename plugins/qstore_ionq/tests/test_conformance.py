@@ -23,6 +23,14 @@ class TestSimulator(BackendSuite):
     def make_backend(self, running: RunningEmulator) -> Callable[[], Any]:
         return on(running, "simulator")
 
+    @pytest.mark.slow  # a fresh process imports Cirq
+    def test_results_are_fetched_in_a_fresh_process(self, make_backend: Callable[[], Any]) -> None:
+        super().test_results_are_fetched_in_a_fresh_process(make_backend)
+
+    @pytest.mark.slow
+    def test_a_job_is_found_by_its_token(self, make_backend: Callable[[], Any]) -> None:
+        super().test_a_job_is_found_by_its_token(make_backend)
+
 
 @pytest.mark.slow
 class TestSimulatorWithNoise(BackendSuite):
