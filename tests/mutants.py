@@ -15,6 +15,7 @@ from qstore_core.arrays import FloatArray
 from qstore_core.backend import BackendCapabilities, JobState, JobStatus
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.cost import Cost
+from qstore_core.counts import Counts
 from qstore_core.errors import CapabilityError
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
@@ -105,8 +106,15 @@ class NoNoiseAtAll(Mutant):
     caught_by = "test_shots_are_spread_like_independent_ones"
 
     async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
-        draws = None if batch.draws is None else np.zeros_like(batch.draws)
-        return await super().execute(replace(batch, draws=draws), compiled)
+        if batch.shots is None or not batch.groups:
+            return await super().execute(batch, compiled)
+        return BatchResult(counts=tuple(rounded(table, batch.shots) for table in self.tables(batch, compiled)))
+
+
+def rounded(table: FloatArray, shots: int) -> Counts:
+    expected = np.floor(table * shots + 1e-9).astype(np.int64)
+    expected[np.arange(len(table)), table.argmax(axis=1)] += shots - expected.sum(axis=1)
+    return Counts.from_table(expected)
 
 
 class OffByOneShots(Mutant):

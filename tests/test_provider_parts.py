@@ -15,6 +15,8 @@ from little_provider import LittleProcess
 from qstore_core.errors import ConfigurationError
 from qstore_core.testing.provider.process import running
 
+pytestmark = pytest.mark.slow
+
 FORCED = ["rate-limit:1", "drop-after-accept:2"]
 
 
