@@ -4,7 +4,7 @@ INSTALLED := .venv/.installed
 PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all lint bench
+.PHONY: help demo test test-slow test-all lint docs bench
 
 help:           ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ lint: $(INSTALLED)       ## style, types and layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(INSTALLED)       ## build the documentation into build/docs; a warning is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
 bench: $(INSTALLED)      ## measure: readouts, latency, caches, overhead, cost to a target, IonQ, Aer (half an hour)
 	$(BIN)/python benchmarks/readout_and_initialisation.py

@@ -58,6 +58,7 @@ from qstore_core.preprocessing import FeatureScaler, TargetScaler
 from qstore_core.problem import GradientEstimator, GradientResult, Problem
 from qstore_core.randomness import StepKey
 from qstore_core.registry import get_backend, plugins, register
+from qstore_core.simulator import SimulatorBackend
 from qstore_core.sqlite_cache import SqliteCache
 from qstore_core.tracker import PerformanceTracker
 from qstore_core.trainer import QuantumTrainer
@@ -130,6 +131,7 @@ __all__ = [
     "RotationAnsatz",
     "RunDirectoryError",
     "SPSAGradientEstimator",
+    "SimulatorBackend",
     "SqliteCache",
     "StepKey",
     "TargetScaler",

@@ -11,6 +11,7 @@ from numbers import Real
 from qstore_core.errors import CircuitError
 
 Letters = tuple[tuple[int, str], ...]
+_TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -132,7 +133,8 @@ class PauliSum:
 class MeasurementGroup:
     """One way of measuring: a Pauli basis for each measured qubit, the other qubits unread.
 
-    Before the measurement in the computational basis a backend turns X into Z with H, and Y into Z with S† then H.
+    Before the measurement in the computational basis a backend turns X into Z with H, and Y into Z with S† then H:
+    the gates of `rotations`.
 
     Attributes:
         basis: `(qubit, letter)`, qubits ascending. In outcomes the first measured qubit is the most significant bit.
@@ -147,6 +149,15 @@ class MeasurementGroup:
     def qubits(self) -> tuple[int, ...]:
         """The measured qubits, ascending."""
         return tuple(qubit for qubit, _ in self.basis)
+
+    @property
+    def rotations(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The gates, as a structure lists them, that turn this basis into the computational one.
+
+        >>> MeasurementGroup(((0, "Z"), (1, "Y"))).rotations
+        (('sdg', (1,)), ('h', (1,)))
+        """
+        return tuple((name, (qubit,)) for qubit, letter in self.basis for name in _TO_Z[letter])
 
     def covers(self, word: Letters) -> bool:
         """Whether the outcomes of this group determine that Pauli string."""

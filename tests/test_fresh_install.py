@@ -2,51 +2,43 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from fresh_environment import ROOT, Environment
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of programs of a fresh virtual environment with the core and the simulator."""
-    folder = tmp_path_factory.mktemp("fresh") / "venv"
-    run(sys.executable, "-m", "venv", str(folder))
-    bin_folder = folder / "bin"
-    run(str(bin_folder / "python"), "-m", "pip", "install", "--quiet", str(ROOT), str(ROOT / "plugins/qstore_mock"))
-    return bin_folder
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """A fresh virtual environment with the core and the simulator."""
+    return Environment(tmp_path_factory.mktemp("fresh"), str(ROOT), str(ROOT / "plugins/qstore_mock"))
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, cwd=Path(sys.prefix))
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-@pytest.mark.slow
-def test_the_simulator_is_there_and_nothing_else_came_along(scripts: Path) -> None:
-    assert "\nmock " in run(str(scripts / "qstore"), "backends")
-    packages = run(str(scripts / "python"), "-m", "pip", "list", "--format", "freeze").split()
-    names = {line.partition("==")[0].lower() for line in packages}
+def test_the_simulator_is_there_and_nothing_else_came_along(fresh: Environment) -> None:
+    assert "\nmock " in fresh.program("qstore", "backends")
+    names = fresh.packages()
     assert {"qstore-core", "qstore-mock", "numpy", "pluggy"} <= names
-    assert not names & {"cirq", "cirq-core", "qiskit", "scikit-learn", "scipy", "matplotlib", "pytest"}
+    unwanted = {"cirq", "cirq-core", "cirq-ionq", "qiskit", "qiskit-aer", "scikit-learn", "scipy", "matplotlib"}
+    assert not names & (unwanted | {"pytest", "aiohttp"})
 
 
-@pytest.mark.slow
-def test_the_package_is_typed_and_whole(scripts: Path) -> None:
+def test_the_suite_runs_without_pytest(fresh: Environment) -> None:
+    report = fresh.program("qstore", "check-backend", "mock")
+    assert "31 passed" in report.splitlines()[-1]
+
+
+def test_the_package_is_typed_and_whole(fresh: Environment) -> None:
     find = "import qstore_core, pathlib; print(pathlib.Path(qstore_core.__file__).parent)"
-    installed = Path(run(str(scripts / "python"), "-c", find).strip())
+    installed = Path(fresh.program("python", "-c", find).strip())
     assert ROOT not in installed.parents
-    shipped = {path.relative_to(ROOT / "qstore_core") for path in (ROOT / "qstore_core").rglob("*.py")}
-    assert {path.relative_to(installed) for path in installed.rglob("*.py")} == shipped
+    for pattern in ("*.py", "*.tmpl"):
+        shipped = {path.relative_to(ROOT / "qstore_core") for path in (ROOT / "qstore_core").rglob(pattern)}
+        assert {path.relative_to(installed) for path in installed.rglob(pattern)} == shipped
     assert (installed / "py.typed").is_file()
 
 
-@pytest.mark.slow
-def test_a_backend_that_is_not_installed_says_how_to_get_it(scripts: Path) -> None:
+def test_a_backend_that_is_not_installed_says_how_to_get_it(fresh: Environment) -> None:
     ask = "import qstore_core\ntry: qstore_core.get_backend('ionq.qpu')\nexcept qstore_core.QStoreError as e: print(e)"
-    assert "pip install ./plugins/qstore_ionq" in run(str(scripts / "python"), "-c", ask)
+    assert "pip install ./plugins/qstore_ionq" in fresh.program("python", "-c", ask)

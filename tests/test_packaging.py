@@ -74,8 +74,9 @@ def test_the_extras_hold_what_they_say() -> None:
         for extra, texts in CORE["project"]["optional-dependencies"].items()
     }
     assert extras["data"] == {"scikit-learn"}
-    assert extras["data"] < extras["dev"]
-    assert {"pytest", "ruff", "mypy", "import-linter"} < extras["dev"]
+    assert extras["testing"] == {"aiohttp", "pytest"}
+    assert extras["data"] | extras["testing"] < extras["dev"]
+    assert {"sphinx", "myst-parser", "pytest", "ruff", "mypy", "import-linter"} < extras["dev"]
 
 
 def test_the_core_depends_on_little() -> None:
@@ -120,8 +121,13 @@ HEAVY = {"cirq", "qiskit", "qiskit_aer", "pinecone", "sklearn", "scipy", "pandas
 
 def test_importing_the_core_imports_nothing_heavy_and_no_plugin() -> None:
     imported = imported_by("import qstore_core")
-    assert not imported & (HEAVY | set(PLUGINS))
+    assert not imported & (HEAVY | set(PLUGINS) | {"pytest", "aiohttp", "qstore_core.testing"})
     assert not imported & {"importlib.metadata", "packaging"}
+
+
+def test_suites_need_no_pytest_and_no_server() -> None:
+    imported = imported_by("from qstore_core.testing import AnsatzSuite, BackendSuite, CacheSuite, run_suite")
+    assert not imported & (HEAVY - {"tqdm", "click"} | set(PLUGINS) | {"pytest", "aiohttp"})
 
 
 def test_listing_backends_imports_manifests_and_no_backend() -> None:

@@ -131,3 +131,23 @@ def test_files_that_make_importlib_metadata_raise_cost_nothing(site: Site) -> No
     listed = site.qstore("plugins", QSTORE_PLUGINS="healthy")
     assert (listed.returncode, listed.stderr) == (0, "")
     assert row(listed.stdout, "healthy")
+
+
+def test_with_broken_plugins_everything_else_works(site: Site) -> None:
+    site.install("absent", "import a_package_nobody_has")
+    site.install("quitting", "raise SystemExit('no licence')")
+    site.install("hollow", MANIFEST.format(hook="register_backends", name="hollow").replace("json:", "nowhere:"))
+    listed = site.qstore("plugins")
+    assert listed.returncode == 1
+    assert "absent: plugin 'absent' failed to import: ModuleNotFoundError: No module named 'a_package_nobody_has'" in (
+        listed.stdout.splitlines()
+    )
+    checked = site.qstore("plugins", "--check")
+    assert "plugin 'hollow': backend 'hollow' cannot be imported from 'nowhere:JSONDecoder'" in checked.stdout
+    command = "train iris --classes setosa,versicolor --qubits 2 --depth 1 --epochs 1 --no-progress --run-directory run"
+    trained = site.qstore(*command.split())
+    assert trained.returncode == 0, trained.stderr
+    assert site.qstore("check-backend", "mock", "--only", "leftmost").returncode == 0
+    asked = site.qstore("train", "iris", "--backend", "absent")
+    assert asked.returncode == 2
+    assert "plugin 'absent' failed to import" in asked.stderr

@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "cancel": "qstore_core.cli.runs:cancel",
         "backends": "qstore_core.cli.backends:backends",
         "plugins": "qstore_core.cli.plugins:plugins",
+        "check-backend": "qstore_core.cli.check_backend:check_backend",
+        "new-plugin": "qstore_core.cli.new_plugin:new_plugin",
         "version": "qstore_core.cli.version:version",
     }
 )

@@ -89,6 +89,11 @@ class AerBackend(LocalBackend):
 
     def compile(self, structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
         """The structure as transpiled circuits, bound to no row yet."""
+        if structure.n_qubits > self.capabilities.max_qubits:  # which a device's own compiler says in other words
+            raise CapabilityError(
+                f"the circuit has {structure.n_qubits} qubits and backend {self.name!r} at most "
+                f"{self.capabilities.widest}; use a smaller n_qubits or another backend"
+            )
         bodies = self._target.bodies(structure, groups)
         noise = None if self.noise_model is None else restricted(self.noise_model, [body.circuit for body in bodies])
         return Program(structure.n_qubits, groups, bodies, noise)

@@ -21,6 +21,7 @@ from qstore_core.gates import GATES
 from qstore_core.observables import PauliString, PauliSum
 from qstore_core.randomness import StepKey
 from qstore_core.registry import get_backend
+from qstore_core.testing import ReferenceBackend
 
 Execute = Callable[[LocalBackend, CircuitBatch], BatchResult]
 RandomCircuit = Callable[..., QuantumCircuit]
@@ -28,12 +29,6 @@ RandomObservables = Callable[..., tuple[PauliSum, ...]]
 
 OBSERVABLES = (PauliSum.of("Z0"), PauliSum.of("X1"), PauliSum.of("Y0 Z2"))
 CLIFFORD = ("h", "s", "sdg", "x", "y", "z", "sx", "cnot", "cz", "swap")
-
-
-def mock(**options: Any) -> LocalBackend:
-    backend = get_backend("mock", **options)
-    assert isinstance(backend, LocalBackend)
-    return backend
 
 
 def counts_of(result: BatchResult) -> tuple[Counts, ...]:
@@ -59,7 +54,7 @@ def chain(n_qubits: int) -> QuantumCircuit:
 
 
 class TestExact:
-    def test_expectations_of_200_random_circuits_are_those_of_the_mock(
+    def test_expectations_of_200_random_circuits_are_those_of_the_reference(
         self,
         random_circuit: RandomCircuit,
         random_observables: RandomObservables,
@@ -72,7 +67,7 @@ class TestExact:
             circuit, observables = random_circuit(rng, n_qubits), random_observables(rng, n_qubits)
             angles = rng.normal(scale=2.0, size=(2, circuit.structure.n_angles))
             batch = CircuitBatch(circuit.structure, angles, observables)
-            found, expected = execute(backend, batch).expectations, execute(mock(), batch).expectations
+            found, expected = execute(backend, batch).expectations, execute(ReferenceBackend(), batch).expectations
             np.testing.assert_allclose(found, expected, atol=1e-10, rtol=0)
             seen |= set(circuit.count_gates())
         assert seen == set(GATES)
@@ -90,7 +85,7 @@ class TestExact:
             circuit, observables = random_circuit(rng, 4), random_observables(rng, 4)
             batch = CircuitBatch(circuit.structure, rng.normal(size=(3, circuit.structure.n_angles)), observables)
             found = execute(AerBackend(method=method), batch).expectations
-            np.testing.assert_allclose(found, execute(mock(), batch).expectations, atol=1e-8, rtol=0)
+            np.testing.assert_allclose(found, execute(ReferenceBackend(), batch).expectations, atol=1e-8, rtol=0)
 
     def test_a_stabilizer_runs_clifford_circuits(
         self, random_observables: RandomObservables, execute: Execute, rng: np.random.Generator
@@ -99,7 +94,7 @@ class TestExact:
             circuit = clifford_circuit(rng, 4)
             batch = CircuitBatch(circuit.structure, circuit.angles(), random_observables(rng, 4))
             found = execute(AerBackend(method="stabilizer"), batch).expectations
-            np.testing.assert_allclose(found, execute(mock(), batch).expectations, atol=1e-10, rtol=0)
+            np.testing.assert_allclose(found, execute(ReferenceBackend(), batch).expectations, atol=1e-10, rtol=0)
 
     def test_single_precision_is_exact_to_its_digits(
         self, random_circuit: RandomCircuit, execute: Execute, rng: np.random.Generator
@@ -107,7 +102,7 @@ class TestExact:
         batch = CircuitBatch((circuit := random_circuit(rng, 3)).structure, circuit.angles(), OBSERVABLES)
         backend = AerBackend(precision="single")
         np.testing.assert_allclose(
-            execute(backend, batch).expectations, execute(mock(), batch).expectations, atol=1e-5, rtol=0
+            execute(backend, batch).expectations, execute(ReferenceBackend(), batch).expectations, atol=1e-5, rtol=0
         )
         assert backend.fingerprint == "aer(precision=single)"
 
@@ -116,7 +111,9 @@ class TestExact:
     ) -> None:
         circuit = random_circuit(rng, 3)
         batch = CircuitBatch(circuit.structure, rng.normal(size=(4, circuit.structure.n_angles)))
-        (found,), (expected,) = (execute(each, batch).probabilities or () for each in (AerBackend(), mock()))
+        (found,), (expected,) = (
+            execute(each, batch).probabilities or () for each in (AerBackend(), ReferenceBackend())
+        )
         np.testing.assert_allclose(found, expected, atol=1e-12, rtol=0)
 
     def test_several_observables_take_one_circuit_a_row(self, random_circuit: RandomCircuit) -> None:
@@ -181,7 +178,9 @@ class TestShots:
         shots = 10**5
         for number in range(5):
             circuit = random_circuit(rng, 3)
-            (exact,) = execute(mock(), CircuitBatch(circuit.structure, circuit.angles())).probabilities or ()
+            (exact,) = (
+                execute(ReferenceBackend(), CircuitBatch(circuit.structure, circuit.angles())).probabilities or ()
+            )
             label = StepKey(11).draws(sample=[number])
             sampled = CircuitBatch(circuit.structure, circuit.angles(), None, shots, label)
             (row,) = counts_of(execute(backend, sampled))[0].to_dicts()
@@ -199,7 +198,7 @@ class TestShots:
         angles, labels = np.repeat(circuit.angles(), n_labels, axis=0), StepKey(13).draws(sample=np.arange(n_labels))
         batch = CircuitBatch(circuit.structure, angles, OBSERVABLES, shots, labels)
         found = estimates(batch, execute(backend, batch))
-        exact = execute(mock(), CircuitBatch(circuit.structure, circuit.angles(), OBSERVABLES)).expectations
+        exact = execute(ReferenceBackend(), CircuitBatch(circuit.structure, circuit.angles(), OBSERVABLES)).expectations
         assert exact is not None
         assert found.covariance is not None
         variance = (1 - exact[0] ** 2) / shots
@@ -252,7 +251,9 @@ class TestRows:
     def test_the_executor_runs_it(self, random_circuit: RandomCircuit) -> None:
         circuit = random_circuit(np.random.default_rng(3), 3)
         batch = CircuitBatch(circuit.structure, circuit.angles(), OBSERVABLES)
-        values = [asyncio.run(Executor(each).run((batch,)))[0].expectations for each in (AerBackend(), mock())]
+        values = [
+            asyncio.run(Executor(each).run((batch,)))[0].expectations for each in (AerBackend(), ReferenceBackend())
+        ]
         np.testing.assert_allclose(*values, atol=1e-10)
 
 

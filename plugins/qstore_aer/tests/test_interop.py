@@ -182,7 +182,7 @@ class TestModels:
     def test_circuits_of_qiskits_library_give_qiskits_values(
         self, ansatz: Any, input_dim: int, rng: np.random.Generator
     ) -> None:
-        model = QuantumModel(input_dim, 3, 2, get_backend("mock"), ansatz=ansatz, readout=["Z0", "Z1"], seed=1)
+        model = QuantumModel(input_dim, 3, 2, get_backend("aer"), ansatz=ansatz, readout=["Z0", "Z1"], seed=1)
         x = rng.normal(size=(2, input_dim))
         found = asyncio.run(model.forward(x))
         weights = dict(zip([each.name for each in model.circuit.parameters], model.parameters, strict=True))
@@ -196,7 +196,7 @@ class TestModels:
         circuit.ry(a, 0)
         circuit.ry(b, 1)
         ansatz = QiskitAnsatz(circuit, inputs=["b", "a"])
-        model = QuantumModel(2, 2, 2, get_backend("mock"), ansatz=ansatz, readout=["Z0", "Z1"])
+        model = QuantumModel(2, 2, 2, get_backend("aer"), ansatz=ansatz, readout=["Z0", "Z1"])
         np.testing.assert_allclose(asyncio.run(model.forward([0.3, 1.1])), np.cos([1.1, 0.3]), atol=1e-12)
 
     def test_a_circuit_without_inputs_gets_the_models_encoding(self) -> None:

@@ -15,14 +15,15 @@ import requests
 from qstore_ionq.backend import IonQBackend
 from qstore_ionq.emulator.cli import main, options_of
 from qstore_ionq.emulator.fixture import ionq_emulator  # noqa: F401
-from qstore_ionq.emulator.process import RunningEmulator, arguments_of
-from qstore_ionq.emulator.server import serve
+from qstore_ionq.emulator.process import RunningEmulator
+from qstore_ionq.emulator.server import Emulator
 
 from qstore_core import get_backend
 from qstore_core.backend import JobState
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.gates import GATES
+from qstore_core.testing.provider.process import arguments_of
 
 
 class EmulatorThread(RunningEmulator):
@@ -38,9 +39,12 @@ class EmulatorThread(RunningEmulator):
             self.url = url
             ready.set()
 
+        async def serve() -> None:
+            await Emulator(options).run(ready=announce, stop=self._stop)
+
         def run() -> None:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(serve(options, ready=announce, stop=self._stop))
+                runner.run(serve())
 
         self._thread = threading.Thread(target=run)
         self._thread.start()

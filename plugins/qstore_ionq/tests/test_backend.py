@@ -40,6 +40,7 @@ from qstore_core.errors import (
 from qstore_core.executor import Executor
 from qstore_core.observables import PauliString, PauliSum
 from qstore_core.randomness import StepKey
+from qstore_core.testing import ReferenceBackend
 
 Emulate = Callable[..., AbstractContextManager[RunningEmulator]]
 Connect = Callable[..., IonQBackend]
@@ -87,7 +88,7 @@ def submit(backend: IonQBackend, *batches: CircuitBatch, token: str = "t") -> st
 
 def exact(batch: CircuitBatch) -> BatchResult:
     unsampled = replace(batch, shots=None, draws=None)
-    return asyncio.run(Executor(get_backend("mock")).run((unsampled,)))[0]
+    return asyncio.run(Executor(ReferenceBackend()).run((unsampled,)))[0]
 
 
 class TestResults:

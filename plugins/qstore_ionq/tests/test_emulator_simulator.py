@@ -9,9 +9,10 @@ import cirq_ionq
 import numpy as np
 import pytest
 from qstore_ionq.emulator.gates import Gate, read_gate
-from qstore_ionq.emulator.refusal import RefusedError
 from qstore_ionq.emulator.simulator import Depolarizing, probabilities
 from qstore_ionq.targets import TargetTable
+
+from qstore_core.testing.provider.refusal import RefusedError
 
 NATIVE = frozenset({"gpi", "gpi2", "ms", "zz"})
 FIXED: dict[str, cirq.Gate] = {

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from qstore_mock.remote.backend import RemoteMockBackend
 from qstore_mock.remote.client import refusal
-from qstore_mock.remote.faults import REQUESTS, Fault, FaultOptions, FaultPlan
 from qstore_mock.remote.process import RunningProvider, provider
 
 from qstore_core.backend import JobState
@@ -30,7 +29,6 @@ from qstore_core.errors import (
     JobRejectedError,
     QStoreError,
     TransientError,
-    UnknownNameError,
 )
 
 CIRCUIT = QuantumCircuit(1).h(0)
@@ -198,27 +196,7 @@ asyncio.run(get_backend("mock.remote").submit([batch], [None], "killed"))
             assert not flag.exists()
 
 
-class TestPlan:
-    def test_draws_depend_on_the_seed_and_the_count_only(self) -> None:
-        def drawn(seed: int) -> list[Fault | None]:
-            plan = FaultPlan(FaultOptions(overall=0.5, seed=seed))
-            return [plan.next("submit").fault for _ in range(100)]
-
-        assert drawn(1) == drawn(1) != drawn(2)
-
-    def test_rates_are_kept(self) -> None:
-        """Each count is within 4.5 standard deviations, a false alarm in 10,000 seeds; the seed is fixed."""
-        plan, n = FaultPlan(FaultOptions(overall=0.22, rates={Fault.DROP: 0.3}, seed=5)), 4000
-        for _ in range(n):
-            plan.next("submit")
-        for fault in Fault:
-            rate = 0.3 if fault is Fault.DROP else 0.22 / len(Fault)
-            assert abs(plan.faults[fault.value] - n * rate) < 4.5 * (n * rate * (1 - rate)) ** 0.5
-
-    def test_the_overall_rate_holds_for_every_kind_of_request(self) -> None:
-        for request in REQUESTS:
-            assert sum(FaultOptions(overall=0.1).chances(request).values()) == pytest.approx(0.1)
-
+class TestRates:
     def test_the_cli_takes_rates_together_or_one_by_one(self) -> None:
         rates = {"rate-limit": 0.5, "drop": 0, "silence": 0, "silence-after-accept": 0}
         with provider(faults=0.5, fault=rates, fault_seed=3) as running:
@@ -232,22 +210,6 @@ class TestPlan:
             assert faults["rate-limit"] >= 3
             assert len(faults) > 1
             assert not {"drop", "silence"} & set(faults)
-
-    @pytest.mark.parametrize(
-        "options",
-        [{"overall": 1.1}, {"rates": {Fault.DROP: 0.7, Fault.SILENCE: 0.7}}, {"rates": {Fault.DROP: -0.1}}],
-    )
-    def test_rates_that_cannot_be_are_refused(self, options: dict[str, object]) -> None:
-        with pytest.raises(ConfigurationError, match="fault rates are at least 0 and at most 1 together"):
-            FaultOptions(**options)  # type: ignore[arg-type]
-
-    def test_moments_that_cannot_be_are_refused(self) -> None:
-        with pytest.raises(UnknownNameError, match="unknown kind of request 'statu'; did you mean 'status'"):
-            FaultOptions(forced={("statu", 1): Fault.DROP})
-        with pytest.raises(ConfigurationError, match="drop-after-accept cannot strike status number 1"):
-            FaultOptions(forced={("status", 1): Fault.DROP_AFTER_ACCEPT})
-        with pytest.raises(ConfigurationError, match="drop cannot strike submit number 0"):
-            FaultOptions(forced={("submit", 0): Fault.DROP})
 
 
 class TestRefusals:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qstore_core.arrays import ComplexArray, FloatArray
-from qstore_ionq.emulator.refusal import RefusedError
+from qstore_core.testing.provider.refusal import RefusedError
 
 _X = np.array([[0, 1], [1, 0]], dtype=np.complex128)
 _Y = np.array([[0, -1j], [1j, 0]], dtype=np.complex128)

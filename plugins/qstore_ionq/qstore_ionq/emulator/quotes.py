@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qstore_core.errors import UnknownNameError
-from qstore_ionq.emulator.refusal import RefusedError
+from qstore_core.testing.provider.refusal import RefusedError
 from qstore_ionq.emulator.request import SIMULATOR, JobRequest
 from qstore_ionq.prices import GatePrices, Minimum
 from qstore_ionq.targets import TargetTable

@@ -15,8 +15,8 @@ import numpy as np
 from qstore_core.arrays import IntArray, LabelArray
 from qstore_core.errors import UnknownNameError
 from qstore_core.randomness import combine
+from qstore_core.testing.provider.refusal import RefusedError
 from qstore_ionq.emulator.gates import read_gate
-from qstore_ionq.emulator.refusal import RefusedError
 from qstore_ionq.emulator.simulator import Circuit, Depolarizing
 from qstore_ionq.targets import NoiseModel, Target, TargetTable
 

@@ -6,122 +6,60 @@ import asyncio
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, ClassVar
 
 from aiohttp import web
 
 from qstore_core.backend import JobState
 from qstore_core.batch import CircuitBatch
 from qstore_core.errors import CircuitError
+from qstore_core.testing.provider.faults import Encounter, Fault
+from qstore_core.testing.provider.refusal import RefusedError
+from qstore_core.testing.provider.server import JobService
 from qstore_mock.backend import MockBackend
-from qstore_mock.remote.faults import AFTER_ACCEPT, BEFORE_ACCEPT, Encounter, Fault, FaultPlan
 from qstore_mock.remote.ledger import Ledger, LedgerEntry, NewJob
 from qstore_mock.remote.options import ProviderOptions
 from qstore_mock.remote.wire import batches_from_json, circuit_digests, results_to_json
 
-MAX_BODY_BYTES = 2**28
-_LOST = frozenset({Fault.DROP, Fault.SILENCE, Fault.DROP_AFTER_ACCEPT, Fault.SILENCE_AFTER_ACCEPT})
-_SILENT = frozenset({Fault.SILENCE, Fault.SILENCE_AFTER_ACCEPT})
-_STATUS = {
-    Fault.RATE_LIMIT: (429, "too many requests"),
-    Fault.UNAVAILABLE: (503, "the service is busy"),
-    Fault.SERVER_ERROR: (500, "something broke"),
-    Fault.TIMEOUT_AFTER_ACCEPT: (504, "the gateway got no answer in time"),
-}
 _FATES: dict[Fault | None, tuple[JobState, str]] = {
     Fault.JOB_FAILS: (JobState.FAILED, "injected: calibration lost"),
     Fault.JOB_CANCELLED: (JobState.CANCELLED, "injected: cancelled by the provider"),
 }
-_NO_ENCOUNTER = Encounter()
-
-_Work: TypeAlias = Callable[[web.Request, Encounter], Awaitable[web.Response]]
 
 
-class RefusedError(Exception):
-    """A request is answered with an error status and a reason."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-class Provider:
+class Provider(JobService):
     """One provider: its ledger, its simulator and its faults.
 
     Args:
         options: How it behaves.
     """
 
+    open_books: ClassVar[bool] = False
+
     def __init__(self, options: ProviderOptions) -> None:
         self.options = options
         self.ledger = Ledger(options.ledger)
-        self.faults = FaultPlan(options.faults)
+        super().__init__(options, self.ledger, options.timing.latency)
         self.backend = MockBackend(depolarizing=options.depolarizing, readout_error=options.readout_error)
         widest = min(options.limits.max_qubits, self.backend.capabilities.max_qubits)
         self.limits = replace(options.limits, max_qubits=widest)
-        self._stopping = asyncio.Event()
-        self._pausing = asyncio.Lock()
 
-    def application(self) -> web.Application:
-        """The HTTP application; each route but the first three counts its requests and may meet a fault."""
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.add_routes(
-            [
-                web.get("/capabilities", partial(self._answer, self._capabilities)),
-                web.get("/ledger", partial(self._answer, self._ledger)),
-                web.get("/requests", partial(self._answer, self._requests)),
-                web.post("/jobs", partial(self._serve, "submit", self._submit)),
-                web.get("/jobs", partial(self._serve, "find", self._find)),
-                web.get("/jobs/{id}", partial(self._serve, "status", self._status)),
-                web.get("/jobs/{id}/results", partial(self._serve, "results", self._results)),
-                web.get("/jobs/{id}/cost", partial(self._serve, "cost", self._cost)),
-                web.post("/jobs/{id}/cancel", partial(self._serve, "cancel", self._cancel)),
-            ]
+    def routes(self) -> Iterable[web.RouteDef]:
+        """What clients ask for."""
+        return (
+            web.get("/capabilities", self.plain(self._capabilities)),
+            web.post("/jobs", self.faulty("submit", self._submit)),
+            web.get("/jobs", self.faulty("find", self._find)),
+            web.get("/jobs/{id}", self.faulty("status", self._status)),
+            web.get("/jobs/{id}/results", self.faulty("results", self._results)),
+            web.get("/jobs/{id}/cost", self.faulty("cost", self._cost)),
+            web.post("/jobs/{id}/cancel", self.faulty("cancel", self._cancel)),
         )
-        return app
 
-    def stop(self) -> None:
-        """End every answer that is being held back."""
-        self._stopping.set()
-
-    async def _serve(self, kind: str, work: _Work, request: web.Request) -> web.Response:
-        met = self.faults.next(kind)
-        fault = met.fault
-        await asyncio.sleep(self.options.timing.latency)
-        if fault in BEFORE_ACCEPT:
-            return await self._fail(fault, request)
-        response = await self._answer(work, request, met)
-        if fault in AFTER_ACCEPT and response.status < 300:
-            return await self._fail(fault, request)
-        return response
-
-    async def _answer(self, work: _Work, request: web.Request, met: Encounter = _NO_ENCOUNTER) -> web.Response:
-        try:
-            self._check_key(request)
-            return await work(request, met)
-        except RefusedError as refusal:
-            return web.json_response({"reason": str(refusal)}, status=refusal.status)
-
-    async def _fail(self, fault: Fault, request: web.Request) -> web.Response:
-        if fault in _SILENT:
-            await self._wait(self.options.silence)
-        if fault in _LOST:
-            if request.transport is not None:
-                request.transport.close()
-            return web.Response()  # which cannot be sent any more
-        status, reason = _STATUS[fault]
-        headers = {"Retry-After": f"{self.options.retry_after:g}"} if status in (429, 503) else None
-        return web.json_response({"reason": f"injected: {reason}"}, status=status, headers=headers)
-
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-
-    def _check_key(self, request: web.Request) -> None:
+    def check_key(self, request: web.Request) -> None:
+        """The provider's own key, as a bearer token, where it has one."""
         key = self.options.key
         given = request.headers.get("Authorization", "")
         if key is not None and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
@@ -140,12 +78,6 @@ class Provider:
                 "time_scale": options.time_scale,
             }
         )
-
-    async def _ledger(self, _: web.Request, __: Encounter) -> web.Response:
-        return web.json_response({"jobs": [asdict(entry) for entry in self.ledger.entries()]})
-
-    async def _requests(self, _: web.Request, __: Encounter) -> web.Response:
-        return web.json_response({"requests": self.faults.requests, "faults": self.faults.faults})
 
     async def _submit(self, request: web.Request, met: Encounter) -> web.Response:
         token, document, batches = await _job_of(request)
@@ -169,7 +101,7 @@ class Provider:
                 digests=[digest for batch in batches for digest in circuit_digests(batch)],
             )
         )
-        await self._pause(token, met.number)
+        await self.pause(token, met.number)
         return web.json_response({"id": job_id}, status=201)
 
     def _check_limits(self, batches: Sequence[CircuitBatch]) -> None:
@@ -183,20 +115,6 @@ class Provider:
         shots = max(batch.shots or 0 for batch in batches)
         if limits.max_shots is not None and shots > limits.max_shots:
             raise RefusedError(422, f"a circuit has {shots} shots; at most {limits.max_shots} are allowed")
-
-    async def _pause(self, token: str, number: int) -> None:
-        pause = self.options.pause
-        if pause is None or pause.at not in (None, number):
-            return
-        async with self._pausing:
-            draft = pause.path.with_name(pause.path.name + ".part")
-            draft.write_text(token, encoding="utf-8")
-            draft.rename(pause.path)  # whoever sees the file sees the whole token
-            for _ in range(int(pause.timeout / 0.01)):
-                if not pause.path.exists() or self._stopping.is_set():
-                    break
-                await asyncio.sleep(0.01)
-            pause.path.unlink(missing_ok=True)
 
     async def _find(self, request: web.Request, _: Encounter) -> web.Response:
         token = request.query.get("token")
@@ -265,19 +183,3 @@ async def _job_of(request: web.Request) -> tuple[str, Any, tuple[CircuitBatch, .
     if not batches:
         raise RefusedError(400, "a job needs at least one batch")
     return document["token"], document["batches"], batches
-
-
-async def serve(options: ProviderOptions, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
-    """Run a provider until `stop` is set; `ready` is called with its URL once it listens."""
-    provider = Provider(options)
-    runner = web.AppRunner(provider.application(), access_log=None, shutdown_timeout=1.0, handle_signals=False)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, options.host, options.port).start()
-        host, port = runner.addresses[0][:2]
-        ready(f"http://{host}:{port}")
-        await stop.wait()
-    finally:
-        provider.stop()
-        await runner.cleanup()
-        provider.ledger.close()

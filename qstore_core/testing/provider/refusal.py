@@ -1,4 +1,4 @@
-"""How the service says no."""
+"""How a provider says no."""
 
 from __future__ import annotations
 
