@@ -1,0 +1,90 @@
+"""Who takes part, whether all compute the same, and how long each takes."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+import numpy as np
+from peers.work import COLUMNS, Contender, Work
+
+MODULES = ("ours", "lightning", "qulacs_ways", "tensorcircuit_ways", "qiskit_ways")
+TOLERANCE = {"double": 1e-9, "single": 2e-4}
+PATIENCE = 60.0  # seconds: a way that one call takes longer than that is left out
+ROUNDS = 100
+
+
+def compare(
+    title: str, work: Work, cores: int, seconds: float, columns: Sequence[str] | None, only: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Print a table for each column; returns the median seconds of every way by column and contender."""
+    print(f"\n{title}: {work}, {cores} core(s)", flush=True)
+    everyone = list(_everyone(work, cores, only))
+    found: dict[str, dict[str, float]] = {}
+    for column in columns or COLUMNS:
+        ready = [each for each in everyone if column in each.ways and _agrees(each, column, work, everyone[0])]
+        found[column] = {_full(each): value for each, value in zip(ready, _timed(ready, column, seconds), strict=True)}
+        _print(column, found[column])
+    return found
+
+
+def _everyone(work: Work, cores: int, only: Sequence[str]) -> Iterator[Contender]:
+    for module in MODULES:
+        if module != "ours" and only and module not in only:
+            continue
+        try:
+            yield from importlib.import_module(f"peers.{module}").contenders(work, cores)
+        except ImportError as error:
+            print(f"  without {module}: {error}")
+
+
+def _agrees(each: Contender, column: str, work: Work, reference: Contender) -> bool:
+    """Run it once, which compiles it, and stop unless it computes what our double precision does."""
+    each.prepare()
+    begin = time.perf_counter()
+    value = each.ways[f"check {column}" if f"check {column}" in each.ways else column](0)
+    first = time.perf_counter() - begin
+    begin = time.perf_counter()
+    each.ways[column](1)
+    again = time.perf_counter() - begin
+    if not column.startswith("sampled"):
+        way = reference.ways.get(f"check {column}", reference.ways[column])
+        np.testing.assert_allclose(value, way(0), atol=TOLERANCE[each.precision], err_msg=f"{each.name}, {column}")
+    if again > PATIENCE:
+        print(f"  {column}: {_full(each)} takes {again:.0f} s a call and is left out of the rounds")
+    return again <= PATIENCE or first < 0
+
+
+def _timed(ready: Sequence[Contender], column: str, seconds: float) -> list[float]:
+    """Median seconds of each, over interleaved rounds."""
+    taken: list[list[float]] = [[] for _ in ready]
+    begin = time.perf_counter()
+    for number in range(1, ROUNDS + 1):
+        for place in range(len(ready)):
+            index = (number + place) % len(ready)
+            spent = sum(taken[index])
+            if len(taken[index]) >= 3 and spent > seconds / len(ready):
+                continue
+            ready[index].prepare()
+            start = time.perf_counter()
+            ready[index].ways[column](number)
+            taken[index].append(time.perf_counter() - start)
+        if number >= 3 and time.perf_counter() - begin > seconds:
+            break
+    return [median(times) for times in taken]
+
+
+def _print(column: str, seconds: dict[str, float]) -> None:
+    if not seconds:
+        return
+    ours = {name: value for name, value in seconds.items() if name.startswith("qstore")}
+    print(f"  {column:17}{COLUMNS[column]}")
+    for name, value in sorted(seconds.items(), key=lambda item: item[1]):
+        mine = ours.get("qstore mock, single" if name.endswith("single") else "qstore mock, double", float("nan"))
+        print(f"    {name:42}{1e3 * value:10.3f} ms{value / mine:9.2f}x ours", flush=True)
+
+
+def _full(each: Contender) -> str:
+    return each.name if each.name.endswith(each.precision) else f"{each.name}, {each.precision}"
