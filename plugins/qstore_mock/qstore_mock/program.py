@@ -1,83 +1,77 @@
-"""The compiled form of a circuit structure: a list of steps that run for all rows of a batch together."""
+"""The compiled form of a circuit structure: a plan for pure states, and single steps for density matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
-
-from qstore_core.arrays import BoolArray, ComplexArray, FloatArray
-from qstore_core.gates import GATES, Gate
+from qstore_core.gates import GATES
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
-from qstore_mock.kernels import Blocks, apply_matrix
+from qstore_mock.parts import Rotations
+from qstore_mock.planning import Block, plan, rotations
+from qstore_mock.step import Step, make_step
+from qstore_mock.turns import Slot
 
 _TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One gate, ready to run.
-
-    Attributes:
-        gate: Which gate.
-        qubits: What it acts on.
-        blocks: How amplitudes are cut for it.
-        pattern: Which entries of its matrix can differ from 0.
-        angle: The column of its angle; None for a fixed gate.
-    """
-
-    gate: Gate
-    qubits: tuple[int, ...]
-    blocks: Blocks
-    pattern: BoolArray
-    angle: int | None
-
-    def matrix(self, angles: FloatArray, *, adjoint: bool = False) -> ComplexArray:
-        """Its matrix: `(d, d)`, or `(n_rows, d, d)` from the angles `(n_rows, n_angles)`."""
-        if self.angle is None:
-            return self.gate.matrix.conj().T if adjoint else self.gate.matrix
-        column = angles[:, self.angle]
-        return self.gate.unitaries(-column if adjoint else column)
-
-    def apply(self, state: ComplexArray, angles: FloatArray, *, adjoint: bool = False) -> None:
-        """Run it, or undo it, on every row of `state`, in place."""
-        pattern = self.pattern.T if adjoint else self.pattern
-        apply_matrix(state, self.blocks, self.matrix(angles, adjoint=adjoint), pattern)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Program:
     """What `MockBackend.compile` returns.
 
     Attributes:
-        n_qubits: The width of the register.
-        steps: The gates in order.
+        structure: The gates.
         groups: The measurement bases.
-        rotations: For each group the fixed gates that turn its basis into the computational one.
     """
 
-    n_qubits: int
-    steps: tuple[Step, ...]
+    structure: CircuitStructure
     groups: tuple[MeasurementGroup, ...]
-    rotations: tuple[tuple[Step, ...], ...]
+
+    @property
+    def n_qubits(self) -> int:
+        """The width of the register."""
+        return self.structure.n_qubits
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """How pure states are run."""
+        return plan(self.structure)
+
+    @cached_property
+    def turned(self) -> tuple[tuple[Rotations | None, ...], ...]:
+        """For each group what turns its basis into the computational one, in each block; None where nothing does."""
+        return tuple(tuple(_turned(group, block) for block in self.blocks) for group in self.groups)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The gates in order, one by one."""
+        columns = iter(range(self.structure.n_angles))
+        return tuple(
+            make_step(self.n_qubits, name, qubits, next(columns) if GATES[name].has_angle else None)
+            for name, qubits in self.structure.gates
+        )
+
+    @cached_property
+    def rotations(self) -> tuple[tuple[Step, ...], ...]:
+        """For each group the fixed gates that turn its basis into the computational one."""
+        return tuple(
+            tuple(
+                make_step(self.n_qubits, name, (qubit,), None) for qubit, letter in group.basis for name in _TO_Z[letter]
+            )
+            for group in self.groups
+        )
 
 
 def compile_program(structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
-    """The program of a structure and the bases to measure it in."""
-    n_qubits = structure.n_qubits
-    columns = iter(range(structure.n_angles))
-    steps = tuple(_step(n_qubits, name, qubits, columns) for name, qubits in structure.gates)
-    rotations = tuple(
-        tuple(_step(n_qubits, name, (qubit,), columns) for qubit, letter in group.basis for name in _TO_Z[letter])
-        for group in groups
-    )
-    return Program(n_qubits, steps, groups, rotations)
+    """The program of a structure and the bases to measure it in, planned for pure states when that is first needed."""
+    return Program(structure, groups)
 
 
-def _step(n_qubits: int, name: str, qubits: tuple[int, ...], columns: Iterator[int]) -> Step:
-    gate = GATES[name]
-    nonzero = np.abs(gate.spectrum[1]).sum(axis=0) if gate.has_angle else np.abs(gate.matrix)
-    angle = next(columns) if gate.has_angle else None
-    return Step(gate, qubits, Blocks.of(n_qubits, qubits), nonzero > 1e-12, angle)
+def _turned(group: MeasurementGroup, block: Block) -> Rotations | None:
+    runs = {
+        qubit - block.first: tuple(Slot.of(name, None) for name in _TO_Z[letter])
+        for qubit, letter in group.basis
+        if letter != "Z" and block.first <= qubit < block.first + block.n_qubits
+    }
+    return rotations(block.n_qubits, dict(runs)) if runs else None
