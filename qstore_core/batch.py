@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -96,11 +97,11 @@ class CircuitBatch:
     def _check_observables(self) -> None:
         if self.observables is None:
             return
-        observables = tuple(PauliSum.of(observable) for observable in self.observables)
+        observables = tuple(map(PauliSum.of, self.observables))
         object.__setattr__(self, "observables", observables)
         if not observables:
             raise CircuitError("observables are at least one observable, or None for the whole register")
-        widest = max((qubit for observable in observables for qubit in observable.qubits), default=0)
+        widest = _widest(observables)
         if widest >= self.structure.n_qubits:
             raise CircuitError(f"an observable acts on qubit {widest} of a {self.structure.n_qubits}-qubit circuit")
 
@@ -321,6 +322,11 @@ class ExecutionResult:
             signs = {bits: (-1) ** sum(bits[q] == "1" for q in term.qubits) for bits in self.probabilities}
             total += term.coefficient * sum(signs[bits] * p for bits, p in self.probabilities.items())
         return total
+
+
+@lru_cache(maxsize=256)
+def _widest(observables: tuple[PauliSum, ...]) -> int:
+    return max((qubit for observable in observables for qubit in observable.qubits), default=0)
 
 
 def _joined(arrays: Sequence[FloatArray | None]) -> FloatArray | None:

@@ -29,13 +29,14 @@ class Ours:
         backend = get_backend("mock", **options)
         kept = ExecutorOptions(reduce=work.light_cone)
         self.executor = Executor(backend, cache=QuantumCircuitCache(), options=kept)
+        self.evaluator = Executor(backend, options=kept)  # as `model.forward` makes one
         readout = [PauliSum(PauliString({q: "Z"}, 1 / len(qubits)) for q in qubits) for qubits in work.read]
         self.model = QuantumModel(work.n_qubits, work.n_qubits, 2, backend, depth=work.depth, readout=readout, seed=1)
 
     def forward(self, repeat: int, shots: int | None = None) -> Array:
         self.model.parameters = self.work.theta(repeat)
         key = StepKey(7, "forward", repeat)
-        running = self.model.run(self.executor, self.work.x, shots=shots, key=key, reduce=self.mode)
+        running = self.model.run(self.evaluator, self.work.x, shots=shots, key=key, reduce=self.mode)
         return self.loop.run_until_complete(running)
 
     def gradient(self, estimator: GradientEstimator, repeat: int, shots: int | None = None) -> Array:
@@ -76,7 +77,7 @@ def contenders(work: Work, threads: int) -> list[Contender]:
     """In double and in single precision."""
     made = []
     for precision in ("double", "single"):
-        ours = Ours(work)
+        ours = Ours(work, precision=precision, threads=threads)
         own = SPSA(c=STEP)
         ways = {
             "forward": ours.forward,

@@ -127,13 +127,15 @@ def shifted(problem: Problem, parameters: FloatArray, table: ShiftTable, key: St
     base = problem.affine.angles(problem.features, parameters, n_samples)
     angles = np.repeat(base[None], 1 + n_shifts, axis=0)
     angles[np.arange(1, 1 + n_shifts), :, table.angles] += table.shifts[:, None]
-    draws = key.draws(sample=samples, term=np.arange(1 + n_shifts)[:, None])
+    draws = None
+    if problem.shots is not None:
+        draws = key.draws(sample=samples, term=np.arange(1 + n_shifts)[:, None]).ravel()
     relation = Shifts(
         bases=np.tile(samples, 1 + n_shifts),
         columns=np.repeat(np.append(-1, table.angles), n_samples),
         amounts=np.repeat(np.append(0.0, table.shifts), n_samples),
     )
-    return problem.angle_batch(angles.reshape(draws.size, base.shape[1]), draws.ravel(), relation)
+    return problem.angle_batch(angles.reshape(-1, base.shape[1]), draws, relation)
 
 
 def _variance(folded: Folded, share: float) -> float | None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from qstore_core.arrays import FloatArray
 from qstore_core.measurement import MeasurementPlan
+from qstore_mock.parts import State
 from qstore_mock.program import Program
 from qstore_mock.readout import costates
-from qstore_mock.statevector import bind
+from qstore_mock.statevector import BoundBlock, bind
+
+Passed: TypeAlias = tuple[Sequence[BoundBlock], Sequence[Sequence[State]]]
+"""A pass forwards: the bound blocks, and for each the states to go back along."""
 
 _OTHERS = 6  # the costate, its conjugate and what is made of either
 
@@ -47,6 +52,18 @@ def angle_gradients(
     blocks = bind(program, angles, dtype)
     kept = len(program.blocks) > 1 or len(angles) * (len(program.blocks[0].parts) + _OTHERS) <= fits
     histories = [block.history() if kept else [block.run()] for block in blocks]
+    return gradients_back(program, plan, angles, cotangents, (blocks, histories))
+
+
+def gradients_back(
+    program: Program,
+    plan: MeasurementPlan,
+    angles: FloatArray,
+    cotangents: FloatArray,
+    passed: Passed,
+) -> FloatArray:
+    """`angle_gradients` when the pass forwards was done already."""
+    blocks, histories = passed
     final = [states[-1] for states in histories]
     gradients = np.zeros(angles.shape)
     if plan.groups:

@@ -123,6 +123,19 @@ class BoundRotations:
             state = window.apply(state, matrix)
         return state
 
+    def _along(self, place: int, vector: Sequence[FloatArray]) -> FloatArray:
+        turns = self.part.turns
+        axis, n = turns.common[place], turns.axes[place]
+        if axis is not None:
+            return vector[axis]
+        along: FloatArray = n[0] * vector[0] + n[1] * vector[1] + n[2] * vector[2]
+        return along
+
+    def _scatter(self, gradients: FloatArray, found: FloatArray) -> None:
+        flat = found.reshape(len(gradients), -1)
+        for slots, columns in self.part.turns.entries:
+            gradients[:, columns] += flat[:, slots]
+
     def add_gradients(self, gradients: FloatArray, state: State, conjugate: State) -> None:
         """Add `2 Re <costate| d state>` by each gate angle, both states taken after the part.
 
@@ -134,14 +147,10 @@ class BoundRotations:
         turns = self.part.turns
         found = np.empty((len(gradients), *turns.constants.shape))
         for place in reversed(range(len(turns.slots))):
-            axis = turns.common[place]
-            n = turns.axes[place]
-            found[:, place] = vector[axis] if axis is not None else sum(n[k] * vector[k] for k in range(3))
+            found[:, place] = self._along(place, vector)
             if place:
                 vector = turn_back(turns, place, self.turned[:, place], vector)
-        flat = found.reshape(len(gradients), -1)
-        for slots, columns in turns.entries:
-            gradients[:, columns] += flat[:, slots]
+        self._scatter(gradients, found)
 
     def generated(self, state: State, slots: Sequence[tuple[int, int]]) -> State:
         """`n.sigma |state>` for the turns `(place, qubit of the part)`, as they act after the part: a new first axis.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from qstore_core.gates import GATES
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
-from qstore_mock.parts import Rotations
+from qstore_mock.parts import IndexMap, Rotations
 from qstore_mock.planning import Block, plan, rotations
 from qstore_mock.step import Step, make_step
 from qstore_mock.turns import Slot
@@ -35,8 +35,28 @@ class Program:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """How pure states are run."""
-        return plan(self.structure)
+        """How pure states are run, up to `tail`."""
+        whole = plan(self.structure)
+        if self._ends_in_a_map(whole):
+            return (replace(whole[0], parts=whole[0].parts[:-1]),)
+        return whole
+
+    @cached_property
+    def tail(self) -> IndexMap | None:
+        """Index maps at the end are not run but read through, where every group is read in the computational basis."""
+        whole = plan(self.structure)
+        last = whole[0].parts[-1] if self._ends_in_a_map(whole) else None
+        return last if isinstance(last, IndexMap) else None
+
+    def _ends_in_a_map(self, blocks: tuple[Block, ...]) -> bool:
+        bases = {letter for group in self.groups for _, letter in group.basis}
+        parts = blocks[0].parts
+        return len(blocks) == 1 and bases <= {"Z"} and bool(parts) and isinstance(parts[-1], IndexMap)
+
+    @cached_property
+    def row_amplitudes(self) -> int:
+        """How many amplitudes a row has at the end, over all blocks and branches."""
+        return sum(block.n_branches * 2**block.n_qubits for block in self.blocks)
 
     @cached_property
     def turned(self) -> tuple[tuple[Rotations | None, ...], ...]:
@@ -63,8 +83,12 @@ class Program:
         )
 
 
+@lru_cache(maxsize=64)
 def compile_program(structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
-    """The program of a structure and the bases to measure it in, planned for pure states when that is first needed."""
+    """The program of a structure and the bases to measure it in; programs are kept, so that asking again is cheap.
+
+    It is planned when that is first needed: for pure states, or for density matrices.
+    """
     return Program(structure, groups)
 
 

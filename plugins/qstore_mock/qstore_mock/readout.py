@@ -29,13 +29,13 @@ def probabilities(program: Program, group: int, states: Sequence[State]) -> Floa
     turned = [turn_bases(part, state) for part, state in zip(program.turned[group], states, strict=True)]
     qubits = program.groups[group].qubits
     if len(turned) == 1:
-        return _read(turned[0][0], program.n_qubits, qubits)
+        return _read(turned[0][0], program, qubits)
     left, right = program.blocks
     if qubits and max(qubits) < right.first:
         return _read_side(left, turned, qubits)
     if qubits and min(qubits) >= right.first:
         return _read_side(right, turned[::-1], [qubit - right.first for qubit in qubits])
-    return _read(joined(turned), program.n_qubits, qubits)
+    return _read(joined(turned), program, qubits)
 
 
 def expectations(program: Program, plan: MeasurementPlan, states: Sequence[State]) -> FloatArray:
@@ -73,7 +73,7 @@ class _Readout(Protocol):
 @lru_cache(maxsize=64)
 def _readout(program: Program, plan: MeasurementPlan, group: int) -> _Readout:
     if len(program.blocks) == 1:
-        return _Whole.of(program.n_qubits, plan, group)
+        return _Whole.of(program, plan, group)
     return _Cut.of(program.blocks, plan, group)
 
 
@@ -85,25 +85,28 @@ class _Whole:
         doubled: The table with each row twice, for the real and the imaginary part; None where it would be large.
     """
 
-    n_qubits: int
+    program: Program
     plan: MeasurementPlan
     group: int
     doubled: FloatArray | None
 
     @classmethod
-    def of(cls, n_qubits: int, plan: MeasurementPlan, group: int) -> _Whole:
-        if 2**n_qubits * len(plan.constants) > _TABLE_ENTRIES:
-            return cls(n_qubits, plan, group, None)
-        outcomes = _outcomes(n_qubits, plan.groups[group].qubits)
-        return cls(n_qubits, plan, group, np.repeat(plan.values(group, outcomes.astype(np.uint64)), 2, axis=0))
+    def of(cls, program: Program, plan: MeasurementPlan, group: int) -> _Whole:
+        if 2**program.n_qubits * len(plan.constants) > _TABLE_ENTRIES:
+            return cls(program, plan, group, None)
+        outcomes = _outcomes(program.n_qubits, plan.groups[group].qubits)
+        if program.tail is not None:
+            outcomes = outcomes[program.tail.target]
+        return cls(program, plan, group, np.repeat(plan.values(group, outcomes.astype(np.uint64)), 2, axis=0))
 
     def expectations(self, states: Sequence[State]) -> FloatArray:
         (state,) = states[0]
         if self.doubled is None:
-            read = _read(state, self.n_qubits, self.plan.groups[self.group].qubits)
-            return self.plan.fold(self.group, read)
+            return self.plan.fold(self.group, _read(state, self.program, self.plan.groups[self.group].qubits))
         parts = state.view(state.real.dtype)
-        found: FloatArray = (parts * parts) @ self.doubled.astype(parts.dtype, copy=False)
+        squares = parts * parts
+        table = self.doubled if squares.dtype == np.float64 else self.doubled.astype(squares.dtype)
+        found: FloatArray = squares @ table
         return found
 
     def costates(self, states: Sequence[State], cotangents: FloatArray) -> tuple[State, ...]:
@@ -112,10 +115,11 @@ class _Whole:
             diagonals = cotangents @ self.doubled[::2].T
             return ((state * diagonals.astype(state.real.dtype, copy=False))[None],)
         diagonals = self.plan.diagonals(self.group, cotangents).astype(state.real.dtype, copy=False)
-        qubits = self.plan.groups[self.group].qubits
-        shape = [2 if qubit in qubits else 1 for qubit in range(self.n_qubits)]
-        tensor = state.reshape(-1, *(2,) * self.n_qubits) * diagonals.reshape(-1, *shape)
-        return (tensor.reshape(1, *state.shape),)
+        moved = state if self.program.tail is None else self.program.tail.forward(state)
+        qubits, n_qubits = self.plan.groups[self.group].qubits, self.program.n_qubits
+        shape = [2 if qubit in qubits else 1 for qubit in range(n_qubits)]
+        found = (moved.reshape(-1, *(2,) * n_qubits) * diagonals.reshape(-1, *shape)).reshape(state.shape)
+        return ((found if self.program.tail is None else self.program.tail.backward(found))[None],)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,9 +187,10 @@ class _Cut:
         return found
 
 
-def _read(state: Any, n_qubits: int, qubits: Sequence[int]) -> FloatArray:
+def _read(state: Any, program: Program, qubits: Sequence[int]) -> FloatArray:
     squares = state.real**2 + state.imag**2
-    return marginal(squares, n_qubits, qubits).astype(np.float64, copy=False)
+    squares = squares if program.tail is None else program.tail.forward(squares)
+    return marginal(squares, program.n_qubits, qubits).astype(np.float64, copy=False)
 
 
 def _read_side(block: Block, states: Sequence[State], qubits: Sequence[int]) -> FloatArray:

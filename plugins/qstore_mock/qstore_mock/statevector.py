@@ -114,6 +114,7 @@ def run(program: Program, angles: FloatArray, dtype: Any = np.complex128) -> Com
     array([[0.7071+0.j, 0.    +0.j, 0.    +0.j, 0.7071+0.j]])
     """
     states = joined([block.run() for block in bind(program, angles, dtype)])
+    states = states if program.tail is None else program.tail.forward(states)
     phases = sum(block.phase[0] + angles[:, block.phase[1]].sum(axis=1) / 2 for block in program.blocks)
     return (states * np.exp(1j * phases)[:, None]).astype(dtype, copy=False)
 

@@ -130,22 +130,22 @@ class Turns:
         """Every gate angle that enters."""
         return np.concatenate([columns for _, columns in self.entries] or [np.empty(0, dtype=np.int64)])
 
-    @cached_property
-    def _simple(self) -> IntArray | None:
-        """The columns in the order of the slots, where each slot is one gate angle and nothing else."""
-        whole = len(self.entries) == 1 and len(self.entries[0][0]) == self.constants.size
-        return self.entries[0][1] if whole and not self.constants.any() else None
-
     def angles(self, angles: FloatArray) -> FloatArray:
         """How far each slot turns, `(n_rows, n_places, n_qubits)`, from the gate angles `(n_rows, n_angles)`."""
-        shape = (len(angles), *self.constants.shape)
-        if self._simple is not None:
-            return angles[:, self._simple].reshape(shape)
-        turned = np.empty((len(angles), self.constants.size))
-        turned[:] = self.constants.ravel()
-        for slots, columns in self.entries:
-            turned[:, slots] += angles[:, columns]
-        return turned.reshape(shape)
+        turned = angles @ self._choice(angles.shape[1])
+        if self.constants.any():
+            turned += self.constants.ravel()
+        return turned.reshape(len(angles), *self.constants.shape)
+
+    def _choice(self, n_angles: int) -> FloatArray:
+        """`(n_angles, n_slots)`, 1 where a gate angle enters a slot."""
+        kept: FloatArray | None = self.__dict__.get("_chosen")
+        if kept is None or len(kept) != n_angles:
+            kept = np.zeros((n_angles, self.constants.size))
+            for slots, columns in self.entries:
+                kept[columns, slots] = 1.0
+            self.__dict__["_chosen"] = kept
+        return kept
 
     def pairs(self, turned: FloatArray) -> Pair:
         """The run of each qubit as one pair, from `angles`."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qstore_core.arrays import ComplexArray, FloatArray
+from qstore_core.arrays import FloatArray
 
 WIDEST = 4  # qubits: a matrix product of this size runs at full speed, and a larger one has more to do
 
@@ -59,11 +59,12 @@ class Window:
             shape = (*state.shape[:-1], left, size, right)
             found = state.reshape(shape) @ conjugate.reshape(shape).swapaxes(-1, -2)
             found = found[..., 0, :, :] if left == 1 else found.sum(axis=-3)
-        return found.reshape(-1, *found.shape[-3:]).sum(axis=0) if found.ndim > 3 else found
+        flat = found.reshape(-1, *found.shape[-3:])
+        return flat[0] if len(flat) == 1 else flat.sum(axis=0)
 
     @cached_property
-    def pauli_rules(self) -> ComplexArray:
-        """`(d * d, 3 * width)`: what `overlaps` are multiplied with to give `<conjugate| P_q |state>` for X, Y and Z.
+    def pauli_rules(self) -> FloatArray:
+        """`(2 * d * d, 3 * width)`: real and imaginary parts of `overlaps`, times this, give `Im <costate| P_q |state>`.
 
         Columns are X of every qubit, then Y, then Z.
         """
@@ -73,13 +74,14 @@ class Window:
             for qubit in range(self.width):
                 whole = np.kron(np.kron(np.eye(2**qubit), letter), np.eye(2 ** (self.width - 1 - qubit)))
                 columns.append(whole.T.ravel())
-        rules: ComplexArray = np.stack(columns, axis=1).astype(np.complex128)
-        return rules
+        rules = np.stack(columns, axis=1)
+        return np.stack([rules.imag, rules.real], axis=1).reshape(-1, 3 * self.width)
 
     def pauli_values(self, state: Any, conjugate: Any) -> FloatArray:
         """`Im <costate| P_q |state>` for P = X, Y, Z and each qubit q of the window, `(3, n_rows, width)`."""
-        found = self.overlaps(state, conjugate)
-        values = (found.reshape(len(found), -1) @ self.pauli_rules.astype(found.dtype, copy=False)).imag
+        found = np.ascontiguousarray(self.overlaps(state, conjugate))
+        parts = found.reshape(len(found), -1).view(found.real.dtype)
+        values = parts @ self.pauli_rules.astype(parts.dtype, copy=False)
         return values.reshape(len(found), 3, self.width).swapaxes(0, 1).astype(np.float64, copy=False)
 
 
