@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 
 def _arguments() -> argparse.Namespace:
@@ -35,7 +34,7 @@ if hasattr(os, "sched_setaffinity"):
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = str(CHOSEN.cores)  # before NumPy is imported
 
-from peers.contest import compare  # noqa: E402
+from peers.contest import compare, compare_runs  # noqa: E402
 from peers.work import Work  # noqa: E402
 
 WORKS = {"S": (8, 2), "M": (16, 3)}
@@ -47,7 +46,8 @@ def main() -> None:
         for readout in CHOSEN.readout:
             work = Work(*WORKS[name], readout, light_cone=readout == "first")
             compare(name, work, CHOSEN.cores, seconds, CHOSEN.columns, CHOSEN.only)
-    sys.stdout.flush()
+        if not CHOSEN.no_runs:
+            compare_runs(name, *WORKS[name], rounds=3 if CHOSEN.quick else 9)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qstore_core.errors import PluginCollisionError, PluginError, PluginLoadError, PluginVersionError
@@ -34,11 +36,25 @@ class Candidate:
 
 
 def installed_distributions() -> Iterable[Distribution]:
-    """Every distribution on `sys.path`, in the order that imports follow."""
+    """Every distribution on `sys.path` that may hold plugins, in the order that imports follow."""
     # This import takes about as long as the rest of `import qstore_core` without NumPy.
-    from importlib.metadata import distributions
+    from importlib.metadata import Distribution, distributions
 
-    return distributions()
+    for place in map(Path, sys.path):
+        if not place.is_dir():  # such as a zip file
+            yield from distributions(path=[str(place)])
+            continue
+        # Only a file that names plugins is worth an object: there may be hundreds of distributions.
+        for folder in sorted(os.listdir(place)):
+            if folder.endswith((".dist-info", ".egg-info")) and _names_plugins(place / folder / "entry_points.txt"):
+                yield Distribution.at(place / folder)
+
+
+def _names_plugins(file: Path) -> bool:
+    try:
+        return f"[{PROJECT}]".encode() in file.read_bytes()
+    except OSError:
+        return False
 
 
 def selected_plugins() -> frozenset[str] | None:

@@ -7,7 +7,7 @@ order.
 
 from __future__ import annotations
 
-import secrets
+import os
 import zlib
 from dataclasses import dataclass, replace
 
@@ -83,7 +83,7 @@ def stream(labels: LabelArray, n: int) -> LabelArray:
 
 def fresh_seed() -> int:
     """A seed from the operating system's entropy, for runs that were given none."""
-    return secrets.randbits(63)
+    return int.from_bytes(os.urandom(8), "little") >> 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from statistics import median
 
 import numpy as np
+
+from peers.runs.__main__ import LIBRARIES
 from peers.work import COLUMNS, Contender, Work
 
 MODULES = ("ours", "lightning", "qulacs_ways", "tensorcircuit_ways", "qiskit_ways")
@@ -28,6 +33,32 @@ def compare(
         found[column] = {_full(each): value for each, value in zip(ready, _timed(ready, column, seconds), strict=True)}
         _print(column, found[column])
     return found
+
+
+def compare_runs(title: str, n_qubits: int, depth: int, rounds: int) -> dict[str, float]:
+    """Print how long whole training runs take, each a process from its start to its end; median seconds by library."""
+    print(f"\n{title}: training run, 100 samples, 50 SPSA steps, n={n_qubits} d={depth}, import included", flush=True)
+    taken: dict[str, list[float]] = {}
+    memory: dict[str, float] = {}
+    for number in range(rounds):
+        for place in range(len(LIBRARIES)):
+            library = LIBRARIES[(number + place) % len(LIBRARIES)]
+            if library in taken and min(taken[library]) > 20:
+                continue
+            command = [sys.executable, "-m", "peers.runs", library, str(n_qubits), str(depth)]
+            begin = time.perf_counter()
+            done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+            seconds = time.perf_counter() - begin
+            if done.returncode:
+                print(f"  without {library}: {done.stderr.strip().splitlines()[-1]}")
+                continue
+            taken.setdefault(library, []).append(seconds)
+            memory[library] = float(done.stdout.split()[-1])
+    seconds_of = {library: median(times) for library, times in taken.items()}
+    for library, seconds in sorted(seconds_of.items(), key=lambda item: item[1]):
+        ratio = seconds / seconds_of["qstore"]
+        print(f"    {library:42}{seconds:10.3f} s {ratio:9.2f}x ours{memory[library]:8.0f} MB", flush=True)
+    return seconds_of
 
 
 def _everyone(work: Work, cores: int, only: Sequence[str]) -> Iterator[Contender]:

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import numpy as np
-from peers.work import SHOTS, STEP, Array, Contender, Work
 
+from peers.work import SHOTS, STEP, Array, Contender, Work
 from qstore_core import Executor, PauliString, QuantumCircuitCache, QuantumModel, get_backend
 from qstore_core.estimators.adjoint import Adjoint
 from qstore_core.estimators.parameter_shift import ParameterShift

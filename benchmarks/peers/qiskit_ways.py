@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import qiskit
 import qiskit_aer
-from peers.work import Array, Contender, Work
 from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp
+
+from peers.work import Array, Contender, Work
 
 
 def contenders(work: Work, threads: int) -> list[Contender]:

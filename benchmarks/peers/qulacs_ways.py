@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import qulacs
+
 from peers.work import SHOTS, Array, Contender, Work
 
 

@@ -29,6 +29,7 @@ class SampleMoments:
             squares: `(..., n_samples)`, of those shares, shot noise subtracted.
             one_shot: `(..., n_samples)`, the variance that one shot gives a sample's share of the loss.
 
+        >>> import numpy as np
         >>> SampleMoments.of_shares(np.array([0.25, 0.75]), np.array([0.5, 0.5]))
         SampleMoments(second_moment=2.0, one_shot_variance=2.0)
         """

@@ -135,7 +135,7 @@ def shifted(problem: Problem, parameters: FloatArray, table: ShiftTable, key: St
         columns=np.repeat(np.append(-1, table.angles), n_samples),
         amounts=np.repeat(np.append(0.0, table.shifts), n_samples),
     )
-    return problem.angle_batch(angles.reshape(-1, base.shape[1]), draws, relation)
+    return problem.angle_batch(angles.reshape((1 + n_shifts) * n_samples, base.shape[1]), draws, relation)
 
 
 def _variance(folded: Folded, share: float) -> float | None:

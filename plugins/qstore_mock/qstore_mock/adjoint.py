@@ -14,7 +14,7 @@ from qstore_mock.program import Program
 from qstore_mock.readout import costates
 from qstore_mock.statevector import BoundBlock, bind
 
-Passed: TypeAlias = tuple[Sequence[BoundBlock], Sequence[Sequence[State]]]
+Passed: TypeAlias = tuple[Sequence[BoundBlock], Sequence[list[State]]]
 """A pass forwards: the bound blocks, and for each the states to go back along."""
 
 _OTHERS = 6  # the costate, its conjugate and what is made of either
@@ -64,9 +64,9 @@ def gradients_back(
 ) -> FloatArray:
     """`angle_gradients` when the pass forwards was done already."""
     blocks, histories = passed
-    final = [states[-1] for states in histories]
     gradients = np.zeros(angles.shape)
     if plan.groups:
-        for block, states, costate in zip(blocks, histories, costates(program, plan, final, cotangents), strict=True):
-            block.add_gradients(gradients, states, costate)
+        ends = list(costates(program, plan, [states[-1] for states in histories], cotangents))
+        for block, states in zip(blocks, histories, strict=True):
+            block.add_gradients(gradients, states, ends)
     return gradients

@@ -13,7 +13,6 @@ from qstore_core.arrays import FloatArray, IntArray, LabelArray
 from qstore_core.backend import BackendCapabilities, LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.errors import ConfigurationError
-from qstore_core.measurement import MeasurementPlan
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_core.randomness import combine
@@ -134,7 +133,7 @@ class MockBackend(LocalBackend):
         size = self._chunk(batch, program, copies)
         chunks = [slice(first, min(first + size, batch.n_rows)) for first in range(0, batch.n_rows, size)]
         worth = batch.n_rows * self._row_bytes(program) > _THREAD_BYTES
-        threads = min(self.threads, len(chunks), self._fit(batch, copies) // size if worth else 1)
+        threads = min(self.threads, len(chunks), self._fit(batch, program, copies) // size if worth else 1)
         if threads <= 1:
             return [run(rows) for rows in chunks]
         with ThreadPoolExecutor(threads) as pool:
@@ -142,12 +141,13 @@ class MockBackend(LocalBackend):
 
     def _chunk(self, batch: CircuitBatch, program: Program, copies: int) -> int:
         """How many rows are run together; it depends on nothing that does not change results."""
-        cached = self._fit(batch, copies) if self.noise.on_gates else _CACHE_BYTES // self._row_bytes(program)
-        return max(1, min(cached, self._fit(batch, copies)))
+        cached = self._fit(batch, program, copies) if self.noise.on_gates else _CACHE_BYTES // self._row_bytes(program)
+        return max(1, min(cached, self._fit(batch, program, copies)))
 
-    def _fit(self, batch: CircuitBatch, copies: int) -> int:
+    def _fit(self, batch: CircuitBatch, program: Program, copies: int) -> int:
         states = copies * self._state_bytes(batch.structure.n_qubits)
-        return self.memory_bytes // (states + _ROW_BYTES + _SHOT_BYTES * (batch.shots or 0))
+        matrices = 0 if self.noise.on_gates else self._itemsize * program.row_entries
+        return int(self.memory_bytes // (states + matrices + _ROW_BYTES + _SHOT_BYTES * (batch.shots or 0)))
 
     def _row_bytes(self, program: Program) -> int:
         return int(self._itemsize * program.row_amplitudes)

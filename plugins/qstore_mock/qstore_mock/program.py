@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from qstore_core.gates import GATES
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
-from qstore_mock.parts import IndexMap, Rotations
+from qstore_mock.parts import Dense, IndexMap, Rotations
 from qstore_mock.planning import Block, plan, rotations
 from qstore_mock.step import Step, make_step
 from qstore_mock.turns import Slot
@@ -59,6 +59,14 @@ class Program:
         return sum(block.n_branches * 2**block.n_qubits for block in self.blocks)
 
     @cached_property
+    def row_entries(self) -> int:
+        """How many numbers the matrices of a row have, when its angles are its own."""
+        parts = [part for block in self.blocks for part in block.parts]
+        windows = [window for part in parts if isinstance(part, Rotations) for window in part.windows]
+        dense = [part.step.gate.n_qubits for part in parts if isinstance(part, Dense)]
+        return sum(2 * 4**window.width for window in windows) + sum(4**width for width in dense)
+
+    @cached_property
     def turned(self) -> tuple[tuple[Rotations | None, ...], ...]:
         """For each group what turns its basis into the computational one, in each block; None where nothing does."""
         return tuple(tuple(_turned(group, block) for block in self.blocks) for group in self.groups)
@@ -76,9 +84,7 @@ class Program:
     def rotations(self) -> tuple[tuple[Step, ...], ...]:
         """For each group the fixed gates that turn its basis into the computational one."""
         return tuple(
-            tuple(
-                make_step(self.n_qubits, name, (qubit,), None) for qubit, letter in group.basis for name in _TO_Z[letter]
-            )
+            tuple(make_step(self.n_qubits, name, (q,), None) for q, letter in group.basis for name in _TO_Z[letter])
             for group in self.groups
         )
 

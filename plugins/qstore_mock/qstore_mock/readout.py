@@ -21,7 +21,7 @@ from qstore_mock.planning import Block
 from qstore_mock.program import Program
 from qstore_mock.statevector import joined, turn_bases
 
-_TABLE_ENTRIES = 2**18  # larger tables are made part by part, each time
+_TABLE_ENTRIES = 2**14  # larger tables take longer to read than products of halves do
 
 
 def probabilities(program: Program, group: int, states: Sequence[State]) -> FloatArray:
@@ -58,9 +58,13 @@ def costates(
     total: list[State] = []
     for group, parts in enumerate(program.turned):
         turned = [turn_bases(part, state) for part, state in zip(parts, states, strict=True)]
-        found = _readout(program, plan, group).costates(turned, cotangents)
-        back = [turn_bases(part, costate, back=True) for part, costate in zip(parts, found, strict=True)]
-        total = [mine + more for mine, more in zip(total, back, strict=True)] if total else back
+        found = list(_readout(program, plan, group).costates(turned, cotangents))
+        del turned
+        for index, part in enumerate(parts):
+            found[index] = turn_bases(part, found[index], back=True)
+            if total:
+                total[index] += found[index]
+        total = total or found
     return tuple(total)
 
 
@@ -74,61 +78,17 @@ class _Readout(Protocol):
 def _readout(program: Program, plan: MeasurementPlan, group: int) -> _Readout:
     if len(program.blocks) == 1:
         return _Whole.of(program, plan, group)
-    return _Cut.of(program.blocks, plan, group)
+    left, right = program.blocks
+    return _Cut(_Words.of(plan, group, (left.n_qubits, right.n_qubits)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Whole:
-    """A register in one piece: a table of what each outcome contributes, `(2**n_qubits, n_observables)`.
+class _Words:
+    """Pauli strings, in the basis they are measured in, as products of signs of two sides of the register.
 
     Attributes:
-        doubled: The table with each row twice, for the real and the imaginary part; None where it would be large.
-    """
-
-    program: Program
-    plan: MeasurementPlan
-    group: int
-    doubled: FloatArray | None
-
-    @classmethod
-    def of(cls, program: Program, plan: MeasurementPlan, group: int) -> _Whole:
-        if 2**program.n_qubits * len(plan.constants) > _TABLE_ENTRIES:
-            return cls(program, plan, group, None)
-        outcomes = _outcomes(program.n_qubits, plan.groups[group].qubits)
-        if program.tail is not None:
-            outcomes = outcomes[program.tail.target]
-        return cls(program, plan, group, np.repeat(plan.values(group, outcomes.astype(np.uint64)), 2, axis=0))
-
-    def expectations(self, states: Sequence[State]) -> FloatArray:
-        (state,) = states[0]
-        if self.doubled is None:
-            return self.plan.fold(self.group, _read(state, self.program, self.plan.groups[self.group].qubits))
-        parts = state.view(state.real.dtype)
-        squares = parts * parts
-        table = self.doubled if squares.dtype == np.float64 else self.doubled.astype(squares.dtype)
-        found: FloatArray = squares @ table
-        return found
-
-    def costates(self, states: Sequence[State], cotangents: FloatArray) -> tuple[State, ...]:
-        (state,) = states[0]
-        if self.doubled is not None:
-            diagonals = cotangents @ self.doubled[::2].T
-            return ((state * diagonals.astype(state.real.dtype, copy=False))[None],)
-        diagonals = self.plan.diagonals(self.group, cotangents).astype(state.real.dtype, copy=False)
-        moved = state if self.program.tail is None else self.program.tail.forward(state)
-        qubits, n_qubits = self.plan.groups[self.group].qubits, self.program.n_qubits
-        shape = [2 if qubit in qubits else 1 for qubit in range(n_qubits)]
-        found = (moved.reshape(-1, *(2,) * n_qubits) * diagonals.reshape(-1, *shape)).reshape(state.shape)
-        return ((found if self.program.tail is None else self.program.tail.backward(found))[None],)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cut:
-    """A register in two blocks: for each the signs of the Pauli strings there, and which strings go together.
-
-    Attributes:
-        signs: For each block `(n_signs, 2**n_qubits)` of +-1; the first are those of the identity.
-        terms: `(n_terms, 2)`, which signs of the two blocks each Pauli string is made of.
+        signs: For each side `(n_signs, 2**n_qubits)` of +-1; the first are those of the identity.
+        terms: `(n_terms, 2)`, which signs of the two sides each string is made of.
         weights: `(n_terms, n_observables)`.
     """
 
@@ -137,31 +97,100 @@ class _Cut:
     weights: FloatArray
 
     @classmethod
-    def of(cls, blocks: Sequence[Block], plan: MeasurementPlan, group: int) -> _Cut:
+    def of(cls, plan: MeasurementPlan, group: int, widths: tuple[int, int]) -> _Words:
+        """The strings of a group, for sides of so many qubits."""
         masks, weights = plan.terms[group]
-        qubits = plan.groups[group].qubits
-        words = [_qubits_of(int(mask), qubits) for mask in masks]
         known: tuple[dict[tuple[int, ...], int], ...] = ({(): 0}, {(): 0})
-        terms = np.empty((len(words), 2), dtype=np.int64)
-        for row, word in enumerate(words):
-            for side, block in enumerate(blocks):
-                part = tuple(q - block.first for q in word if block.first <= q < block.first + block.n_qubits)
+        terms = np.empty((len(masks), 2), dtype=np.int64)
+        for row, mask in enumerate(masks):
+            word = _qubits_of(int(mask), plan.groups[group].qubits)
+            for side, first in enumerate((0, widths[0])):
+                part = tuple(qubit - first for qubit in word if first <= qubit < first + widths[side])
                 terms[row, side] = known[side].setdefault(part, len(known[side]))
         left, right = (
-            np.array([_word_signs(block.n_qubits, word) for word in found])
-            for block, found in zip(blocks, known, strict=True)
+            np.array([_word_signs(width, word) for word in found]) for width, found in zip(widths, known, strict=True)
         )
         return cls((left, right), terms, weights)
 
+    def matrix(self, values: FloatArray) -> FloatArray:
+        """`(n_rows, n_terms)` placed by the signs of both sides: `(n_rows, n_signs, n_signs)`."""
+        placed = np.zeros((len(values), len(self.signs[0]), len(self.signs[1])))
+        placed[:, self.terms[:, 0], self.terms[:, 1]] = values
+        return placed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Whole:
+    """A register in one piece.
+
+    Attributes:
+        program: The program.
+        words: The strings, for the two halves of the register.
+        doubled: For few qubits, what each outcome contributes, twice, for the real and the imaginary part of an
+            amplitude: `(2 * 2**n_qubits, n_observables)`.
+    """
+
+    program: Program
+    words: _Words
+    doubled: FloatArray | None
+
+    @classmethod
+    def of(cls, program: Program, plan: MeasurementPlan, group: int) -> _Whole:
+        n_qubits = program.n_qubits
+        words = _Words.of(plan, group, (n_qubits // 2, n_qubits - n_qubits // 2))
+        if 2**n_qubits * len(plan.constants) > _TABLE_ENTRIES:
+            return cls(program, words, None)
+        outcomes = _outcomes(n_qubits, plan.groups[group].qubits)
+        if program.tail is not None:
+            outcomes = outcomes[program.tail.target]
+        return cls(program, words, np.repeat(plan.values(group, outcomes.astype(np.uint64)), 2, axis=0))
+
     def expectations(self, states: Sequence[State]) -> FloatArray:
-        left, right = (self._overlaps(side, state) for side, state in enumerate(states))
-        found = np.empty((states[0].shape[1], len(self.terms)))
-        for term, (first, second) in enumerate(self.terms):
-            found[:, term] = np.sum((left[first] * right[second]).real, axis=(1, 2))
-        return found @ self.weights
+        (state,) = states[0]
+        if self.doubled is not None:
+            parts = state.view(state.real.dtype)
+            squares = parts * parts
+            table = self.doubled if squares.dtype == np.float64 else self.doubled.astype(squares.dtype)
+            found: FloatArray = squares @ table
+            return found
+        left, right = (signs.astype(state.real.dtype, copy=False) for signs in self.words.signs)
+        squares = _squares(state, self.program).reshape(len(state), left.shape[1], -1)
+        values = left @ (squares @ right.T)
+        chosen: FloatArray = values[:, self.words.terms[:, 0], self.words.terms[:, 1]] @ self.words.weights
+        return chosen
 
     def costates(self, states: Sequence[State], cotangents: FloatArray) -> tuple[State, ...]:
-        weights = cotangents @ self.weights.T
+        (state,) = states[0]
+        if self.doubled is not None:
+            diagonals = cotangents @ self.doubled[::2].T
+            return ((state * diagonals.astype(state.real.dtype, copy=False))[None],)
+        left, right = self.words.signs
+        diagonals = left.T @ (self.words.matrix(cotangents @ self.words.weights.T) @ right)
+        diagonals = diagonals.astype(state.real.dtype, copy=False).reshape(state.shape)
+        if self.program.tail is not None:
+            diagonals = self.program.tail.backward(diagonals)
+        return ((state * diagonals)[None],)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    """A register in two blocks.
+
+    Attributes:
+        words: The strings, for the two blocks.
+    """
+
+    words: _Words
+
+    def expectations(self, states: Sequence[State]) -> FloatArray:
+        left, right = (self._overlaps(side, state) for side, state in enumerate(states))
+        found = np.empty((states[0].shape[1], len(self.words.terms)))
+        for term, (first, second) in enumerate(self.words.terms):
+            found[:, term] = np.sum((left[first] * right[second]).real, axis=(1, 2))
+        return found @ self.words.weights
+
+    def costates(self, states: Sequence[State], cotangents: FloatArray) -> tuple[State, ...]:
+        weights = cotangents @ self.words.weights.T
         overlaps = [self._overlaps(side, state) for side, state in enumerate(states)]
         return tuple(self._costate(side, states[side], overlaps[1 - side], weights) for side in (0, 1))
 
@@ -169,10 +198,10 @@ class _Cut:
         """Strings that are alike on this side are one matrix on the branches, from the other side."""
         rows = np.moveaxis(state, 0, 1)
         total = np.zeros_like(rows)
-        for index, signs in enumerate(self.signs[side]):
-            chosen = np.flatnonzero(self.terms[:, side] == index)
+        for index, signs in enumerate(self.words.signs[side]):
+            chosen = np.flatnonzero(self.words.terms[:, side] == index)
             if len(chosen):
-                matrix = sum(weights[:, term, None, None] * others[self.terms[term, 1 - side]] for term in chosen)
+                matrix = sum(weights[:, term, None, None] * others[self.words.terms[term, 1 - side]] for term in chosen)
                 total += (matrix.astype(state.dtype) @ rows) * signs.astype(state.real.dtype)
         return np.moveaxis(total, 1, 0)
 
@@ -181,16 +210,21 @@ class _Cut:
         rows = np.ascontiguousarray(np.moveaxis(state, 0, 1))
         conjugate = rows.conj()
         found = []
-        for index, signs in enumerate(self.signs[side]):
+        for index, signs in enumerate(self.words.signs[side]):
             signed = rows if index == 0 else rows * signs.astype(state.real.dtype)
             found.append(conjugate @ signed.swapaxes(1, 2))
         return found
 
 
 def _read(state: Any, program: Program, qubits: Sequence[int]) -> FloatArray:
-    squares = state.real**2 + state.imag**2
-    squares = squares if program.tail is None else program.tail.forward(squares)
-    return marginal(squares, program.n_qubits, qubits).astype(np.float64, copy=False)
+    return marginal(_squares(state, program), program.n_qubits, qubits).astype(np.float64, copy=False)
+
+
+def _squares(state: Any, program: Program) -> FloatArray:
+    """The probabilities of the register, `(n_rows, 2**n_qubits)`."""
+    squares = state.real**2
+    squares += state.imag**2
+    return squares if program.tail is None else program.tail.forward(squares)
 
 
 def _read_side(block: Block, states: Sequence[State], qubits: Sequence[int]) -> FloatArray:

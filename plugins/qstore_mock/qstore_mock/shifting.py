@@ -68,7 +68,7 @@ def final_states(
     dependants = np.flatnonzero((shifts.columns >= 0) & (number[shifts.bases] >= 0))
     where = places(program.blocks)
     by_part: dict[tuple[int, int], list[int]] = {}
-    for column in np.unique(shifts.columns[dependants]).tolist():
+    for column in sorted(set(shifts.columns[dependants].tolist())):
         place = where[column]
         by_part.setdefault((place.block, place.part), []).append(column)
     for (index, part), columns in by_part.items():

@@ -58,24 +58,25 @@ class BoundBlock:
             state = part.forward(state)
         return state
 
-    def add_gradients(self, gradients: FloatArray, states: Sequence[State], costate: State) -> None:
+    def add_gradients(self, gradients: FloatArray, states: list[State], ends: list[State]) -> None:
         """One pass backwards: add `2 Re <costate| d state>` by every gate angle.
 
         This is the adjoint method (Jones and Gacon, arXiv 2009.02823), which undoes part after part on the costate.
 
         Args:
             gradients: `(n_rows, n_angles)`, what is added to.
-            states: What `history` gave; or the final states alone, which are then undone as well.
-            costate: The derivative by the conjugate of the final states.
+            states: What `history` gave; or the final states alone, which are taken and then undone as well.
+            ends: Derivatives by the conjugates of final states; the first, which is this block's, is taken.
         """
-        state = states[-1]
+        costate, kept = ends.pop(0), len(states) > 1
+        state = states[-1] if kept else states.pop()  # taken, so that no more states are held than are worked on
         for place in reversed(range(len(self.parts))):
             part = self.parts[place]
             if isinstance(part, BoundRotations | BoundDense):
                 part.add_gradients(gradients, state, costate.conj())
             if place:
                 costate = part.backward(costate)
-                state = states[place] if len(states) > 1 else part.backward(state)
+                state = states[place] if kept else part.backward(state)
 
     def _zeros(self) -> State:
         if self.parts and isinstance(self.parts[0], BoundRotations):
