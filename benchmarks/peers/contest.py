@@ -13,12 +13,13 @@ from statistics import median
 import numpy as np
 
 from peers.runs.__main__ import LIBRARIES
-from peers.work import COLUMNS, Contender, Work
+from peers.work import COLUMNS, Contender, Way, Work
 
 MODULES = ("ours", "lightning", "qulacs_ways", "tensorcircuit_ways", "qiskit_ways")
 TOLERANCE = {"double": 1e-9, "single": 2e-4}
 PATIENCE = 60.0  # seconds: a way that one call takes longer than that is left out
 ROUNDS = 100
+TURN = 0.01  # seconds
 
 
 def compare(
@@ -74,9 +75,7 @@ def _everyone(work: Work, cores: int, only: Sequence[str]) -> Iterator[Contender
 def _agrees(each: Contender, column: str, work: Work, reference: Contender) -> bool:
     """Run it once, which compiles it, and stop unless it computes what our double precision does."""
     each.prepare()
-    begin = time.perf_counter()
     value = each.ways[f"check {column}" if f"check {column}" in each.ways else column](0)
-    first = time.perf_counter() - begin
     begin = time.perf_counter()
     each.ways[column](1)
     again = time.perf_counter() - begin
@@ -85,7 +84,7 @@ def _agrees(each: Contender, column: str, work: Work, reference: Contender) -> b
         np.testing.assert_allclose(value, way(0), atol=TOLERANCE[each.precision], err_msg=f"{each.name}, {column}")
     if again > PATIENCE:
         print(f"  {column}: {_full(each)} takes {again:.0f} s a call and is left out of the rounds")
-    return again <= PATIENCE or first < 0
+    return again <= PATIENCE
 
 
 def _timed(ready: Sequence[Contender], column: str, seconds: float) -> list[float]:
@@ -99,12 +98,20 @@ def _timed(ready: Sequence[Contender], column: str, seconds: float) -> list[floa
             if len(taken[index]) >= 3 and spent > seconds / len(ready):
                 continue
             ready[index].prepare()
-            start = time.perf_counter()
-            ready[index].ways[column](number)
-            taken[index].append(time.perf_counter() - start)
+            taken[index].append(_turn(ready[index].ways[column], number))
         if number >= 3 and time.perf_counter() - begin > seconds:
             break
     return [median(times) for times in taken]
+
+
+def _turn(way: Way, number: int) -> float:
+    """The median seconds of a turn: a short one is some calls in a row, as in a training loop."""
+    times: list[float] = []
+    while not times or (sum(times) < TURN and len(times) < 20):
+        start = time.perf_counter()
+        way(20 * number + len(times))
+        times.append(time.perf_counter() - start)
+    return median(times)
 
 
 def _print(column: str, seconds: dict[str, float]) -> None:
