@@ -35,7 +35,7 @@ GRADIENT_COPIES = 6
 _KEPT_BYTES = 2**17  # of states that are kept between a batch and its gradient, for each part of the circuit
 _ROW_BYTES = 1024  # a row's angles, labels and gate matrices, which outweigh the states of very few qubits
 _SHOT_BYTES = 48  # a shot's random number and outcome, and the steps from one to the other
-_CACHE_BYTES = 2**20  # states that are worked on together stay in a core's own cache
+_CACHE_BYTES = 2**19  # states that are worked on together stay in a core's own cache
 _THREAD_BYTES = 2**22  # fewer states than that are done before another thread has begun
 
 

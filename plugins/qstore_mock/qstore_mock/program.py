@@ -33,25 +33,24 @@ class Program:
         """The width of the register."""
         return self.structure.n_qubits
 
-    @cached_property
+    @property
     def blocks(self) -> tuple[Block, ...]:
         """How pure states are run, up to `tail`."""
-        whole = plan(self.structure)
-        if self._ends_in_a_map(whole):
-            return (replace(whole[0], parts=whole[0].parts[:-1]),)
-        return whole
+        return self._planned[0]
 
-    @cached_property
+    @property
     def tail(self) -> IndexMap | None:
         """Index maps at the end are not run but read through, where every group is read in the computational basis."""
-        whole = plan(self.structure)
-        last = whole[0].parts[-1] if self._ends_in_a_map(whole) else None
-        return last if isinstance(last, IndexMap) else None
+        return self._planned[1]
 
-    def _ends_in_a_map(self, blocks: tuple[Block, ...]) -> bool:
+    @cached_property
+    def _planned(self) -> tuple[tuple[Block, ...], IndexMap | None]:
+        blocks = plan(self.structure)
+        last = blocks[0].parts[-1] if blocks[0].parts else None
         bases = {letter for group in self.groups for _, letter in group.basis}
-        parts = blocks[0].parts
-        return len(blocks) == 1 and bases <= {"Z"} and bool(parts) and isinstance(parts[-1], IndexMap)
+        if len(blocks) > 1 or not isinstance(last, IndexMap) or not bases <= {"Z"}:
+            return blocks, None
+        return (replace(blocks[0], parts=blocks[0].parts[:-1]),), last
 
     @cached_property
     def row_amplitudes(self) -> int:

@@ -105,6 +105,10 @@ def _moved(
     def combined(origin: IntArray, slots: IntArray, amounts: FloatArray) -> State:
         real = states[-1].real.dtype
         cos, sin = np.cos(amounts / 2).astype(real)[:, None], np.sin(amounts / 2).astype(real)[:, None]
-        return cos * states[-1][:, origin] - 1j * sin * np.moveaxis(generated[slots, :, origin], 0, 1)
+        moved = generated[slots, :, origin]
+        moved *= (-1j * sin)[:, None]
+        made = np.ascontiguousarray(np.moveaxis(moved, 0, 1))
+        made += cos * states[-1][:, origin]
+        return made
 
     return combined
