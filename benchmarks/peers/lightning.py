@@ -91,7 +91,9 @@ def _mean_z(qubits: tuple[int, ...]) -> Any:
     return qml.Hamiltonian([1 / len(qubits)] * len(qubits), [qml.Z(qubit) for qubit in qubits])
 
 
-def _tape(work: Work, read: list[Any], x: list[float], theta: list[float], shots: int | None, trained: list[int]) -> Any:
+def _tape(
+    work: Work, read: list[Any], x: list[float], theta: list[float], shots: int | None, trained: list[int]
+) -> Any:
     values = iter(theta)
     gates: list[Any] = [qml.RY(angle, qubit) for qubit, angle in enumerate(x)]
     for _ in range(work.depth):
