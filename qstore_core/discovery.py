@@ -45,9 +45,9 @@ def installed_distributions() -> Iterable[Distribution]:
             yield from distributions(path=[str(place)])
             continue
         # Only a file that names plugins is worth an object: there may be hundreds of distributions.
-        for folder in sorted(os.listdir(place)):
-            if folder.endswith((".dist-info", ".egg-info")) and _names_plugins(place / folder / "entry_points.txt"):
-                yield Distribution.at(place / folder)
+        for folder in sorted(place.iterdir()):
+            if folder.suffix in (".dist-info", ".egg-info") and _names_plugins(folder / "entry_points.txt"):
+                yield Distribution.at(folder)
 
 
 def _names_plugins(file: Path) -> bool:

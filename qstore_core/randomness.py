@@ -131,8 +131,7 @@ class StepKey:
         """
         label = np.array([self._purpose(purpose)], dtype=np.uint64)
         bits = np.unpackbits(stream(label, -(-n // 64)).astype("<u8").view(np.uint8), count=n)
-        signs: FloatArray = 1.0 - 2.0 * bits
-        return signs
+        return 1.0 - 2.0 * bits.astype(np.float64)
 
     def _purpose(self, purpose: str) -> int:
         return _combined(self._root(), zlib.crc32(purpose.encode()))

@@ -25,7 +25,7 @@ def sample(probabilities: FloatArray, shots: int, labels: LabelArray, n_bits: in
     numbers.sort(axis=1)
     if cumulative.shape[1] <= shots:
         return Counts.from_table(_between(numbers, cumulative))
-    drawn = np.empty(numbers.shape, dtype=np.int64)
+    drawn = np.empty((len(labels), shots), dtype=np.int64)
     for row, edges in enumerate(cumulative):
         drawn[row] = edges.searchsorted(numbers[row], side="right")
     return _tally(drawn, n_bits)

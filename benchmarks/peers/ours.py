@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from peers.work import SHOTS, STEP, Array, Contender, Work
 from qstore_core import Executor, PauliString, QuantumCircuitCache, QuantumModel, get_backend
 from qstore_core.estimators.adjoint import Adjoint
 from qstore_core.estimators.parameter_shift import ParameterShift
@@ -17,6 +16,8 @@ from qstore_core.losses import MeanSquaredError
 from qstore_core.observables import PauliSum
 from qstore_core.problem import GradientEstimator, Problem
 from qstore_core.randomness import StepKey
+
+from peers.work import SHOTS, STEP, Array, Contender, Way, Work
 
 
 class Ours:
@@ -75,18 +76,18 @@ class GivenDirections(SPSA):
 
 def contenders(work: Work, threads: int) -> list[Contender]:
     """In double and in single precision."""
-    made = []
-    for precision in ("double", "single"):
-        ours = Ours(work, precision=precision, threads=threads)
-        own = SPSA(c=STEP)
-        ways = {
-            "forward": ours.forward,
-            "spsa": lambda repeat, ours=ours: ours.gradient(own, repeat),
-            "shift": lambda repeat, ours=ours: ours.gradient(ParameterShift(), repeat),
-            "exact": lambda repeat, ours=ours: ours.gradient(Adjoint(), repeat),
-            "sampled forward": lambda repeat, ours=ours: ours.forward(repeat, SHOTS),
-            "sampled spsa": lambda repeat, ours=ours: ours.gradient(own, repeat, SHOTS),
-            "check spsa": lambda repeat, ours=ours: ours.gradient(GivenDirections(work, repeat), repeat),
-        }
-        made.append(Contender(f"qstore mock, {precision}", precision, ways))
-    return made
+    return [_contender(work, precision, threads) for precision in ("double", "single")]
+
+
+def _contender(work: Work, precision: str, threads: int) -> Contender:
+    ours, own = Ours(work, precision=precision, threads=threads), SPSA(c=STEP)
+    ways: dict[str, Way] = {
+        "forward": ours.forward,
+        "spsa": lambda repeat: ours.gradient(own, repeat),
+        "shift": lambda repeat: ours.gradient(ParameterShift(), repeat),
+        "exact": lambda repeat: ours.gradient(Adjoint(), repeat),
+        "sampled forward": lambda repeat: ours.forward(repeat, SHOTS),
+        "sampled spsa": lambda repeat: ours.gradient(own, repeat, SHOTS),
+        "check spsa": lambda repeat: ours.gradient(GivenDirections(work, repeat), repeat),
+    }
+    return Contender(f"qstore mock, {precision}", precision, ways)

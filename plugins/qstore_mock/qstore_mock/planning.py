@@ -3,10 +3,10 @@
 **Gathering.** Each gate goes into the earliest part of its kind that comes after everything on its qubits: runs of
 one-qubit gates into layers of rotations, CNOTs and the like into index maps, CZs into signs.
 
-**Cutting.** A gate across a cut is a sum of products, `CNOT = |0><0| (x) I + |1><1| (x) X`, so with r of them the state is
-a sum of `2**r` products of states of the two sides, its branches: `2**r (2**m + 2**(n - m))` amplitudes instead of
-`2**n`. For few layers and many qubits that is far less, and it is exact (a Schroedinger-Feynman simulation, Aaronson and
-Chen, arXiv 1612.05903). What is read needs no more than products of the sides.
+**Cutting.** A gate across a cut is a sum of products, `CNOT = |0><0| (x) I + |1><1| (x) X`, so with r of them the state
+is a sum of `2**r` products of states of the two sides, its branches: `2**r (2**m + 2**(n - m))` amplitudes instead of
+`2**n`. For few layers and many qubits that is far less, and it is exact (a Schroedinger-Feynman simulation, Aaronson
+and Chen, arXiv 1612.05903). What is read needs no more than products of the sides.
 """
 
 from __future__ import annotations
@@ -138,15 +138,14 @@ class _Gathered:
     def add(self, name: str, qubits: tuple[int, ...], column: int | None) -> None:
         """Put a gate into the earliest part where it may be."""
         after = max((self.last.get(qubit, -1) for qubit in qubits), default=-1)
-        if name in FREE or name in FIXED:
-            mapped = name == "x" and after >= 0 and self.drafts[after].kind == "map"
-            kind, gate = ("map", (name, qubits)) if mapped else ("rotations", self._turn(name, qubits[0], column))
-        elif name in _MAPPED:
+        gate: Any = (name, qubits, column)
+        kind = "dense"
+        if name in _MAPPED or (name == "x" and after >= 0 and self.drafts[after].kind == "map"):
             kind, gate = "map", (name, qubits)
+        elif name in FREE or name in FIXED:
+            kind, gate = "rotations", self._turn(name, qubits[0], column)
         elif name == "cz":
             kind, gate = "signs", qubits
-        else:
-            kind, gate = "dense", (name, qubits, column)
         self._put(kind, gate, qubits, after)
 
     def _turn(self, name: str, qubit: int, column: int | None) -> tuple[int, Slot]:

@@ -63,7 +63,7 @@ class Program:
         parts = [part for block in self.blocks for part in block.parts]
         windows = [window for part in parts if isinstance(part, Rotations) for window in part.windows]
         dense = [part.step.gate.n_qubits for part in parts if isinstance(part, Dense)]
-        return sum(2 * 4**window.width for window in windows) + sum(4**width for width in dense)
+        return int(sum(2 * 4**window.width for window in windows) + sum(4**width for width in dense))
 
     @cached_property
     def turned(self) -> tuple[tuple[Rotations | None, ...], ...]:

@@ -222,9 +222,11 @@ def _read(state: Any, program: Program, qubits: Sequence[int]) -> FloatArray:
 
 def _squares(state: Any, program: Program) -> FloatArray:
     """The probabilities of the register, `(n_rows, 2**n_qubits)`."""
-    squares = state.real**2
+    squares: FloatArray = state.real**2
     squares += state.imag**2
-    return squares if program.tail is None else program.tail.forward(squares)
+    if program.tail is not None:
+        squares = program.tail.forward(squares)
+    return squares
 
 
 def _read_side(block: Block, states: Sequence[State], qubits: Sequence[int]) -> FloatArray:
@@ -249,5 +251,4 @@ def _qubits_of(mask: int, measured: Sequence[int]) -> tuple[int, ...]:
 
 
 def _word_signs(n_qubits: int, word: Sequence[int]) -> FloatArray:
-    signs: FloatArray = 1.0 - 2.0 * (np.bitwise_count(_outcomes(n_qubits, word)) & 1)
-    return signs
+    return 1.0 - 2.0 * (np.bitwise_count(_outcomes(n_qubits, word)) & 1).astype(np.float64)

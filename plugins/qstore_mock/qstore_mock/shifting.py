@@ -1,8 +1,8 @@
 """Rows that differ from others in one angle: what is common to them is run once.
 
-A row with one angle shifted has the states of its base up to that gate. A turn about an axis `n`, shifted by `s`, leaves
-`cos(s/2) |psi> - i sin(s/2) n.sigma |psi>`, so that one more state for each turn, carried to the end of the circuit, makes
-the final states of all its shifts.
+A row with one angle shifted has the states of its base up to that gate. A turn about an axis `n`, shifted by `s`,
+leaves `cos(s/2) |psi> - i sin(s/2) n.sigma |psi>`, so that one more state for each turn, carried to the end of the
+circuit, makes the final states of all its shifts.
 """
 
 from __future__ import annotations

@@ -117,7 +117,8 @@ def run(program: Program, angles: FloatArray, dtype: Any = np.complex128) -> Com
     states = joined([block.run() for block in bind(program, angles, dtype)])
     states = states if program.tail is None else program.tail.forward(states)
     phases = sum(block.phase[0] + angles[:, block.phase[1]].sum(axis=1) / 2 for block in program.blocks)
-    return (states * np.exp(1j * phases)[:, None]).astype(dtype, copy=False)
+    found: ComplexArray = (states * np.exp(1j * phases)[:, None]).astype(dtype, copy=False)
+    return found
 
 
 def joined(states: Sequence[State]) -> ComplexArray:

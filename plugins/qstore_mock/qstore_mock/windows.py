@@ -1,7 +1,7 @@
 """Neighbouring qubits taken together: their gates as one matrix, applied to all rows at once.
 
-States have shape `(..., n_rows, 2**n_qubits)`, qubit 0 the most significant bit. Matrices have shape `(m, d, d)` where m
-is `n_rows`, or 1 when all rows have the same.
+States have shape `(..., n_rows, 2**n_qubits)`, qubit 0 the most significant bit. Matrices have shape `(m, d, d)` where
+m is `n_rows`, or 1 when all rows have the same.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Window:
 
     @cached_property
     def pauli_rules(self) -> FloatArray:
-        """`(2 * d * d, 3 * width)`: real and imaginary parts of `overlaps`, times this, give `Im <costate| P_q |state>`.
+        """`(2 * d * d, 3 * width)`: parts of `overlaps`, real and imaginary, times this are `Im <costate| P_q |state>`.
 
         Columns are X of every qubit, then Y, then Z.
         """
@@ -82,7 +82,8 @@ class Window:
         found = np.ascontiguousarray(self.overlaps(state, conjugate))
         parts = found.reshape(len(found), -1).view(found.real.dtype)
         values = parts @ self.pauli_rules.astype(parts.dtype, copy=False)
-        return values.reshape(len(found), 3, self.width).swapaxes(0, 1).astype(np.float64, copy=False)
+        letters: FloatArray = values.reshape(len(found), 3, self.width).swapaxes(0, 1)
+        return letters.astype(np.float64, copy=False)
 
 
 def windows(n_qubits: int, first: int, last: int) -> tuple[Window, ...]:
