@@ -38,6 +38,10 @@ _SHOT_BYTES = 48  # a shot's random number and outcome, and the steps from one t
 _CACHE_BYTES = 2**19  # states that are worked on together stay in a core's own cache
 _THREAD_BYTES = 2**22  # fewer states than that are done before another thread has begun
 
+# The C library maps large blocks anew each time until it has been given one back: then it keeps blocks up to that size.
+# Without this, half of a short step is the system making the pages of arrays that were freed a moment before.
+np.empty(2**24, dtype=np.uint8)
+
 
 class MockBackend(LocalBackend):
     """An exact simulator in NumPy: statevectors, or density matrices when gates are noisy.
