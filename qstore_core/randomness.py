@@ -28,13 +28,20 @@ def mix64(values: ArrayLike) -> LabelArray:
     '0xe220a8397b1dcdaf'
     """
     z = np.array(values, dtype=np.uint64, ndmin=1)  # whole arrays wrap around without a warning, single numbers do not
-    shape = np.shape(values)
     z += _GOLDEN
+    _scramble(z)
+    return z.reshape(np.shape(values))
+
+
+def _scramble(z: LabelArray) -> None:
+    """The rest of `mix64` once the constant is added, in place: arrays of shots are long."""
+    shifted = np.empty_like(z)
     for shift, multiplier in zip((30, 27), _MULTIPLIERS, strict=True):
-        z ^= z >> np.uint64(shift)
+        np.right_shift(z, np.uint64(shift), out=shifted)
+        z ^= shifted
         z *= multiplier
-    z ^= z >> np.uint64(31)
-    return z.reshape(shape)
+    np.right_shift(z, np.uint64(31), out=shifted)
+    z ^= shifted
 
 
 def _mixed(value: int) -> int:
@@ -78,7 +85,9 @@ def stream(labels: LabelArray, n: int) -> LabelArray:
     >>> int(stream(np.array([0], dtype=np.uint64), 2)[0, 0]) == int(mix64(np.uint64(0)))
     True
     """
-    return mix64(labels[:, None] + np.arange(n, dtype=np.uint64) * _GOLDEN)
+    words: LabelArray = labels[:, None] + np.arange(1, n + 1, dtype=np.uint64) * _GOLDEN
+    _scramble(words)
+    return words
 
 
 def fresh_seed() -> int:

@@ -33,11 +33,11 @@ def sample(probabilities: FloatArray, shots: int, labels: LabelArray, n_bits: in
 
 def _between(numbers: FloatArray, edges: FloatArray) -> IntArray:
     """How many of a row's sorted numbers lie below each edge and not below the one before: `(n_rows, n_edges)`."""
-    below = np.empty(edges.shape, dtype=np.int64)
+    table = np.empty(edges.shape, dtype=np.int64)
     for row, sorted_numbers in enumerate(numbers):
-        below[row] = sorted_numbers.searchsorted(edges[row], side="left")
-    below[:, -1] = numbers.shape[1]
-    table: IntArray = np.diff(below, axis=1, prepend=0)
+        table[row] = sorted_numbers.searchsorted(edges[row], side="left")
+    table[:, -1] = numbers.shape[1]
+    table[:, 1:] -= table[:, :-1].copy()
     return table
 
 

@@ -145,7 +145,7 @@ def perturbed(
     draws = None
     if problem.shots is not None:
         draws = key.draws(sample=samples, term=np.arange(count)[:, None, None], sign=[[1], [-1]]).ravel()
-    return problem.batch(rows.reshape(-1, len(parameters)), np.tile(samples, 2 * count), draws)
+    return problem.batch(rows.reshape(-1, len(parameters)), np.concatenate([samples] * (2 * count)), draws)
 
 
 def fold(
@@ -156,7 +156,7 @@ def fold(
     found = _Slopes.of(problem, count, c, outputs)
     slopes, noise = found.values, found.noise
     gradients = np.zeros(len(problem.trained))
-    gradients[active] = np.einsum("dsp,ds->p", signs, slopes) / count
+    gradients[active] = slopes.reshape(-1) @ signs.reshape(-1, n_active) / count
     squares = slopes.sum(axis=1) ** 2 if shared else (slopes**2).sum(axis=1)
     variance = float(((n_active - 1) * squares + noise.sum(axis=1)).mean() / count)
     moments = SampleMoments.of_shares(slopes**2 - noise, found.one_shot)

@@ -170,15 +170,17 @@ class _Gathered:
 
     def parts(self) -> Iterator[Part]:
         """The parts that have gates."""
+        maps: dict[tuple[Any, ...], IndexMap] = {}  # layers are alike, and a map is half as large as a state
         for draft in self.drafts:
-            if draft.gates:
+            if draft.kind == "map":
+                gates = tuple(draft.gates)
+                yield maps.setdefault(gates, maps.get(gates) or IndexMap(_source(self.n_qubits, gates)))
+            elif draft.gates:
                 yield self._part(draft)
 
     def _part(self, draft: _Draft) -> Part:
         if draft.kind == "rotations":
             return rotations(self.n_qubits, _runs(draft.gates))
-        if draft.kind == "map":
-            return IndexMap(_source(self.n_qubits, draft.gates))
         if draft.kind == "signs":
             return Signs(_signs(self.n_qubits, draft.gates))
         (gate,) = draft.gates
