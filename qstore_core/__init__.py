@@ -17,7 +17,15 @@ from qstore_core.backend import (
     Prices,
     RemoteBackend,
 )
-from qstore_core.batch import BatchResult, CircuitBatch, Estimates, ExecutionResult, VectorJacobianProduct, estimates
+from qstore_core.batch import (
+    BatchResult,
+    CircuitBatch,
+    Estimates,
+    ExecutionResult,
+    Shifts,
+    VectorJacobianProduct,
+    estimates,
+)
 from qstore_core.batch_manager import CircuitBatchManager
 from qstore_core.cache import Cache, CacheStatistics, MemoryCache
 from qstore_core.circuit import QuantumCircuit
@@ -135,6 +143,7 @@ __all__ = [
     "RotationAnsatz",
     "RunDirectoryError",
     "SPSAGradientEstimator",
+    "Shifts",
     "SqliteCache",
     "StepKey",
     "TargetScaler",
