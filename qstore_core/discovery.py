@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 CORE = "qstore-core"
 SELECTION_VARIABLE = "QSTORE_PLUGINS"
+
+_VERSION = r"(?:[<>=!]=|~=|<|>)\s*\d[\w.*+!-]*"
+_PLAIN = re.compile(
+    rf"([A-Za-z0-9][\w.-]*)(?:\[[\w,. -]*\])?\s*({_VERSION}(?:\s*,\s*{_VERSION})*)?\s*(;\s*extra\s*==\s*[\w'\"-]+)?"
+)
+"""A requirement without a marker other than that of an extra: name, versions, extra."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +146,16 @@ def _damaged(plugin: str, file: str, error: Exception) -> PluginLoadError:
 
 
 def _core_range(distribution: Distribution) -> str:
+    texts = list(distribution.requires or ())
+    plain = [_PLAIN.fullmatch(text) for text in texts]
+    if all(plain):  # reading these by hand saves an import that takes longer than a short training run
+        from packaging.specifiers import SpecifierSet
+
+        found = [match for match in plain if match and _normalised(match[1]) == CORE and not match[3]]
+        return ",".join(str(SpecifierSet(match[2])) for match in found if match[2])
     from packaging.requirements import Requirement
 
-    wanted = [Requirement(text) for text in distribution.requires or ()]
+    wanted = [Requirement(text) for text in texts]
     ours = [requirement for requirement in wanted if _normalised(requirement.name) == CORE]
     applying = [each for each in ours if each.marker is None or each.marker.evaluate({"extra": ""})]
     return ",".join(str(requirement.specifier) for requirement in applying if requirement.specifier)
