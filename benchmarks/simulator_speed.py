@@ -43,7 +43,7 @@ AMPLITUDES = 2**24  # larger corners of the table are left out
 
 def process(code: str, *, repeats: int) -> tuple[float, float]:
     """The median seconds of a process from its start to its end, and its peak memory in MB."""
-    code += "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    code += "\nfrom peers.runs.__main__ import peak_memory; print(peak_memory())"
     times, memory = [], 0.0
     for _ in range(repeats):
         begin = time.perf_counter()
