@@ -35,6 +35,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
     os.environ[_name] = str(CHOSEN.cores)  # before NumPy is imported
 
 from peers.contest import compare, compare_runs  # noqa: E402
+from peers.promises import print_promises, print_run_promises  # noqa: E402
 from peers.work import Work  # noqa: E402
 
 WORKS = {"S": (8, 2), "M": (16, 3)}
@@ -45,9 +46,13 @@ def main() -> None:
     for name in CHOSEN.work:
         for readout in CHOSEN.readout:
             work = Work(*WORKS[name], readout, light_cone=readout == "first")
-            compare(name, work, CHOSEN.cores, seconds, CHOSEN.columns, CHOSEN.only)
+            table = compare(name, work, CHOSEN.cores, seconds, CHOSEN.columns, CHOSEN.only)
+            if not work.light_cone:
+                print_promises(name, table)
         if not CHOSEN.no_runs:
-            compare_runs(name, *WORKS[name], rounds=3 if CHOSEN.quick else 9)
+            taken = compare_runs(name, *WORKS[name], rounds=3 if CHOSEN.quick else 9)
+            if name == "S":
+                print_run_promises(taken)
 
 
 if __name__ == "__main__":
