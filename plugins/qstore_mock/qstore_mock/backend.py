@@ -172,9 +172,10 @@ class MockBackend(LocalBackend):
 
     def _passed(self, batch: CircuitBatch, program: Program) -> Passed | None:
         """What running this very batch has left, for its gradient: an exact gradient begins with its outputs."""
-        if self._last is None or self._last[0] is not batch or self._last[1] is not program:
+        last = self._last  # read once: another thread may run another batch
+        if last is None or last[0] is not batch or last[1] is not program:
             return None
-        return self._last[3] if np.array_equal(self._last[2], batch.angles) else None
+        return last[3] if np.array_equal(last[2], batch.angles) else None
 
     def _read(
         self, batch: CircuitBatch, program: Program, states: Sequence[State], draws: LabelArray | None

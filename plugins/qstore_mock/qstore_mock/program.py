@@ -13,6 +13,7 @@ from qstore_mock.planning import Block, plan, rotations
 from qstore_mock.step import Step, make_step
 from qstore_mock.turns import Slot
 
+_KEPT_QUBITS = 14
 _TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}
 
 
@@ -88,12 +89,16 @@ class Program:
         )
 
 
-@lru_cache(maxsize=64)
 def compile_program(structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
-    """The program of a structure and the bases to measure it in; programs are kept, so that asking again is cheap.
+    """The program of a structure and the bases to measure it in, planned when that is first needed.
 
-    It is planned when that is first needed: for pure states, or for density matrices.
+    Programs of up to 14 qubits are kept, so that asking again is cheap; those of more hold arrays as large as states.
     """
+    return _kept(structure, groups) if structure.n_qubits <= _KEPT_QUBITS else Program(structure, groups)
+
+
+@lru_cache(maxsize=64)
+def _kept(structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
     return Program(structure, groups)
 
 
