@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 from qstore_core.gates import GATES
+from qstore_core.measurement import MeasurementPlan
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_mock.parts import Dense, IndexMap, Rotations
@@ -65,6 +67,11 @@ class Program:
         windows = [window for part in parts if isinstance(part, Rotations) for window in part.windows]
         dense = [part.step.gate.n_qubits for part in parts if isinstance(part, Dense)]
         return int(sum(2 * 4**window.width for window in windows) + sum(4**width for width in dense))
+
+    @cached_property
+    def readouts(self) -> dict[tuple[MeasurementPlan, int], Any]:
+        """What `readout` keeps of this program, by measurement plan and group."""
+        return {}
 
     @cached_property
     def turned(self) -> tuple[tuple[Rotations | None, ...], ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +20,7 @@ from qstore_mock.planning import Block
 from qstore_mock.program import Program
 from qstore_mock.statevector import joined, turn_bases
 
+_KEPT_READOUTS = 64
 _TABLE_ENTRIES = 2**14  # larger tables take longer to read than products of halves do
 
 
@@ -74,8 +74,18 @@ class _Readout(Protocol):
     def costates(self, states: Sequence[State], cotangents: FloatArray) -> tuple[State, ...]: ...
 
 
-@lru_cache(maxsize=64)
 def _readout(program: Program, plan: MeasurementPlan, group: int) -> _Readout:
+    """Kept with the program, for its last few plans."""
+    kept = program.readouts
+    if (plan, group) not in kept:
+        if len(kept) >= _KEPT_READOUTS:
+            kept.clear()
+        kept[plan, group] = _make_readout(program, plan, group)
+    found: _Readout = kept[plan, group]
+    return found
+
+
+def _make_readout(program: Program, plan: MeasurementPlan, group: int) -> _Readout:
     if len(program.blocks) == 1:
         return _Whole.of(program, plan, group)
     left, right = program.blocks
