@@ -1,10 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BENCH_BIN := .venv-bench/bin
 PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all lint docs bench
+.PHONY: help demo test test-slow test-all lint docs bench bench-peers
 
 help:           ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,7 +32,8 @@ lint: $(INSTALLED)       ## style, types and layers
 docs: $(INSTALLED)       ## build the documentation into build/docs; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
-bench: $(INSTALLED)      ## measure: readouts, latency, caches, overhead, cost to a target, IonQ, Aer (half an hour)
+bench: $(INSTALLED)      ## measure: simulator, readouts, latency, caches, overhead, cost, IonQ, Aer (half an hour)
+	$(BIN)/python benchmarks/simulator_speed.py
 	$(BIN)/python benchmarks/readout_and_initialisation.py
 	$(BIN)/python benchmarks/remote_latency.py
 	$(BIN)/python benchmarks/caches.py
@@ -40,6 +42,15 @@ bench: $(INSTALLED)      ## measure: readouts, latency, caches, overhead, cost t
 	$(BIN)/python benchmarks/ionq_compile.py
 	$(BIN)/python benchmarks/ionq_cost.py
 	$(BIN)/python benchmarks/aer_speed.py
+
+bench-peers: .venv-bench/.installed  ## measure the simulator beside others, in an environment of its own (half an hour)
+	$(BENCH_BIN)/python benchmarks/peers_speed.py
+
+.venv-bench/.installed: benchmarks/requirements-peers.txt $(PROJECTS)
+	@$(BENCH_BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv-bench
+	@echo "installing benchmarks/requirements-peers.txt into .venv-bench"
+	@$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements-peers.txt
+	@touch $@
 
 # Made anew when any project changes what it needs. A venv without a working pip is one whose making was interrupted.
 $(INSTALLED): requirements-dev.txt $(PROJECTS)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from qstore_core.angles import Angle, Feature, Parameter
 from qstore_core.ansatz import Ansatz, HardwareEfficientAnsatz, RotationAnsatz
 from qstore_core.backend import (
@@ -14,7 +17,15 @@ from qstore_core.backend import (
     Prices,
     RemoteBackend,
 )
-from qstore_core.batch import BatchResult, CircuitBatch, Estimates, ExecutionResult, VectorJacobianProduct, estimates
+from qstore_core.batch import (
+    BatchResult,
+    CircuitBatch,
+    Estimates,
+    ExecutionResult,
+    Shifts,
+    VectorJacobianProduct,
+    estimates,
+)
 from qstore_core.batch_manager import CircuitBatchManager
 from qstore_core.cache import Cache, CacheStatistics, MemoryCache
 from qstore_core.circuit import QuantumCircuit
@@ -47,9 +58,7 @@ from qstore_core.errors import (
     UnknownNameError,
 )
 from qstore_core.executor import Executor
-from qstore_core.facades import AdaptiveGradientEstimator, ParameterShiftGradientEstimator, SPSAGradientEstimator
 from qstore_core.hookspecs import hookimpl
-from qstore_core.layers import HardwareEfficientQuantumLayer, QuantumLayer
 from qstore_core.manager import BackendManager
 from qstore_core.model import QuantumModel
 from qstore_core.observables import MeasurementGroup, PauliString, PauliSum
@@ -59,11 +68,15 @@ from qstore_core.problem import GradientEstimator, GradientResult, Problem
 from qstore_core.randomness import StepKey
 from qstore_core.registry import get_backend, plugins, register
 from qstore_core.simulator import SimulatorBackend
-from qstore_core.sqlite_cache import SqliteCache
 from qstore_core.tracker import PerformanceTracker
 from qstore_core.trainer import QuantumTrainer
 from qstore_core.training import TrainingMetrics
 from qstore_core.version import __version__
+
+if TYPE_CHECKING:
+    from qstore_core.facades import AdaptiveGradientEstimator, ParameterShiftGradientEstimator, SPSAGradientEstimator
+    from qstore_core.layers import HardwareEfficientQuantumLayer, QuantumLayer
+    from qstore_core.sqlite_cache import SqliteCache
 
 __all__ = [
     "AdaptiveGradientEstimator",
@@ -131,6 +144,7 @@ __all__ = [
     "RotationAnsatz",
     "RunDirectoryError",
     "SPSAGradientEstimator",
+    "Shifts",
     "SimulatorBackend",
     "SqliteCache",
     "StepKey",
@@ -148,3 +162,24 @@ __all__ = [
     "register",
     "train_test_split",
 ]
+
+_ON_FIRST_USE = {
+    "AdaptiveGradientEstimator": "qstore_core.facades",
+    "HardwareEfficientQuantumLayer": "qstore_core.layers",
+    "ParameterShiftGradientEstimator": "qstore_core.facades",
+    "QuantumLayer": "qstore_core.layers",
+    "SPSAGradientEstimator": "qstore_core.facades",
+    "SqliteCache": "qstore_core.sqlite_cache",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What most programs do without is imported when it is first used."""
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module 'qstore_core' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_ON_FIRST_USE[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_FIRST_USE})

@@ -88,6 +88,17 @@ class AffineMap:
         """The map to some of the angles, in the given order."""
         return AffineMap(self.features.take(angles), self.parameters.take(angles), self.offsets[angles])
 
+    @cached_property
+    def _columns(self) -> IntArray | None:
+        """The symbol of each angle, features first, where every angle is one symbol and nothing else."""
+        columns = np.full(len(self.offsets), -1)
+        for start, linear in ((0, self.features), (self.features.n_symbols, self.parameters)):
+            for layer in linear.layers:
+                if (layer.weights != 1.0).any() or (columns[layer.targets] >= 0).any():
+                    return None
+                columns[layer.targets] = start + layer.sources
+        return None if (columns < 0).any() or self.offsets.any() else columns
+
     def angles(self, features: FloatArray, parameters: FloatArray, n_rows: int) -> FloatArray:
         """The angles of `n_rows` rows, `(n_rows, n_angles)` float64, radians.
 
@@ -96,6 +107,11 @@ class AffineMap:
             parameters: `(n_rows, n_parameters)`, or `(n_parameters,)` to share them between rows.
             n_rows: How many rows to make.
         """
+        if self._columns is not None:
+            values = np.empty((n_rows, self.features.n_symbols + self.parameters.n_symbols))
+            values[:, : self.features.n_symbols] = features
+            values[:, self.features.n_symbols :] = parameters
+            return values.take(self._columns, axis=1)
         angles = np.repeat(self.offsets[None, :], n_rows, axis=0)
         self.features.add_to(angles, features)
         self.parameters.add_to(angles, parameters)

@@ -86,8 +86,8 @@ class BackendCapabilities:
                 f"the circuit has {structure.n_qubits} qubits and backend {backend!r} at most {self.widest}; use a "
                 "smaller n_qubits or another backend"
             )
-        missing = {name for name, _ in structure.gates} - self.gates
-        if missing:
+        if not structure.gate_names <= self.gates:
+            missing = structure.gate_names - self.gates
             raise CapabilityError(
                 f"backend {backend!r} has no gate {', '.join(sorted(missing))}; "
                 f"it takes {', '.join(sorted(self.gates))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,39 @@ from qstore_core.operations import CircuitStructure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Shifts:
+    """Which rows of a batch differ from another row in one angle: engines may run what they share once.
+
+    Attributes:
+        bases: `(n_rows,)`, the row that each row is a shift of; itself where it is none.
+        columns: `(n_rows,)`, the angle that is shifted; -1 where none is.
+        amounts: `(n_rows,)`, by how much, radians.
+
+    >>> Shifts(np.array([0, 0]), np.array([-1, 3]), np.array([0.0, 0.5])).select(np.array([3])).columns
+    array([-1,  0])
+    """
+
+    bases: IntArray
+    columns: IntArray
+    amounts: FloatArray
+
+    def describe(self, angles: FloatArray) -> bool:
+        """Whether angles `(n_rows, n_angles)` are related like this."""
+        if self.bases.shape != (len(angles),):
+            return False
+        expected = angles[self.bases]
+        rows = np.flatnonzero(self.columns >= 0)
+        expected[rows, self.columns[rows]] += self.amounts[rows]
+        return np.array_equal(expected, angles)
+
+    def select(self, columns: IntArray) -> Shifts:
+        """The same when only some angles, ascending, are left: shifts of the others are none."""
+        places = np.append(np.searchsorted(columns, self.columns), -1)
+        kept = np.isin(self.columns, columns)
+        return Shifts(self.bases, np.where(kept, places[:-1], -1), np.where(kept, self.amounts, 0.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CircuitBatch:
     """Circuits of one structure, a row of angles for each, measured in one way.
 
@@ -26,9 +60,11 @@ class CircuitBatch:
         observables: What to estimate for each row, or None for the outcomes of the whole register.
         shots: How often each circuit is run, or None for exact expectation values or probabilities.
         draws: `(n_rows,)` uint64, the label of each row's randomness; needed when there are shots.
+        shifts: How rows are related, where that is known; it changes no result. The angles hold the shifts already.
 
     Raises:
-        CircuitError: Shapes that do not fit, angles that are not finite, no rows, observables outside the register.
+        CircuitError: Shapes that do not fit, angles that are not finite, no rows, observables outside the register,
+            shifts that the angles do not have.
 
     >>> from qstore_core import Parameter, QuantumCircuit
     >>> circuit = QuantumCircuit(1).ry(0, Parameter("a"))
@@ -42,6 +78,7 @@ class CircuitBatch:
     observables: tuple[PauliSum, ...] | None = None
     shots: int | None = None
     draws: LabelArray | None = None
+    shifts: Shifts | None = None
 
     def __post_init__(self) -> None:
         angles = np.ascontiguousarray(self.angles, dtype=np.float64)
@@ -54,15 +91,17 @@ class CircuitBatch:
             raise CircuitError("angles must be finite; found nan or inf")
         self._check_observables()
         self._check_shots()
+        if self.shifts is not None and not self.shifts.describe(angles):
+            raise CircuitError("the shifts do not describe the angles: each row is its base with one angle moved")
 
     def _check_observables(self) -> None:
         if self.observables is None:
             return
-        observables = tuple(PauliSum.of(observable) for observable in self.observables)
+        observables = tuple(map(PauliSum.of, self.observables))
         object.__setattr__(self, "observables", observables)
         if not observables:
             raise CircuitError("observables are at least one observable, or None for the whole register")
-        widest = max((qubit for observable in observables for qubit in observable.qubits), default=0)
+        widest = _widest(observables)
         if widest >= self.structure.n_qubits:
             raise CircuitError(f"an observable acts on qubit {widest} of a {self.structure.n_qubits}-qubit circuit")
 
@@ -105,14 +144,14 @@ class CircuitBatch:
     def take(self, rows: IntArray) -> CircuitBatch:
         """The given rows, in that order."""
         draws = None if self.draws is None else self.draws[rows]
-        return replace(self, angles=self.angles[rows], draws=draws)
+        return replace(self, angles=self.angles[rows], draws=draws, shifts=None)
 
     def rows(self, first: int, last: int) -> CircuitBatch:
         """The rows `first` to `last`, the last one not included."""
         if (first, last) == (0, self.n_rows):
             return self
         draws = None if self.draws is None else self.draws[first:last]
-        return replace(self, angles=self.angles[first:last], draws=draws)
+        return replace(self, angles=self.angles[first:last], draws=draws, shifts=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,6 +205,21 @@ class BatchResult:
             return len(self.probabilities[0])
         values = self.expectations if self.expectations is not None else self.angle_gradients
         return 0 if values is None else len(values)
+
+    def take(self, rows: IntArray) -> BatchResult:
+        """The given rows, in that order.
+
+        >>> BatchResult(expectations=np.array([[0.5], [0.25]])).take(np.array([1, 0])).expectations
+        array([[0.25],
+               [0.5 ]])
+        """
+        return replace(
+            self,
+            expectations=None if self.expectations is None else self.expectations[rows],
+            probabilities=self.probabilities and tuple(part[rows] for part in self.probabilities),
+            counts=self.counts and tuple(part.take(rows) for part in self.counts),
+            angle_gradients=None if self.angle_gradients is None else self.angle_gradients[rows],
+        )
 
     @classmethod
     def concatenate(cls, parts: Sequence[BatchResult]) -> BatchResult:
@@ -268,6 +322,11 @@ class ExecutionResult:
             signs = {bits: (-1) ** sum(bits[q] == "1" for q in term.qubits) for bits in self.probabilities}
             total += term.coefficient * sum(signs[bits] * p for bits, p in self.probabilities.items())
         return total
+
+
+@lru_cache(maxsize=256)
+def _widest(observables: tuple[PauliSum, ...]) -> int:
+    return max((qubit for observable in observables for qubit in observable.qubits), default=0)
 
 
 def _joined(arrays: Sequence[FloatArray | None]) -> FloatArray | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -96,6 +95,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: There is none, or it is damaged; nothing is changed.
     """
+    import zipfile  # here, because most programs read no checkpoint
+
     try:
         # from memory: of a file that is no archive, np.load would leave the handle open
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:

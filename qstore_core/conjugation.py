@@ -89,7 +89,7 @@ def _parts(gate: Gate, word: ComplexArray) -> Iterator[ComplexArray]:
         return
     levels, projectors = gate.spectrum
     gaps = (levels[:, None] - levels[None, :]).round(9)
-    for gap in np.unique(gaps):
+    for gap in sorted(set(gaps.ravel().tolist())):
         yield np.sum([projectors[j] @ word @ projectors[k] for j, k in np.argwhere(gaps == gap)], axis=0)
 
 

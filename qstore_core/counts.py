@@ -96,6 +96,17 @@ class Counts:
         starts = self.starts[first : last + 1] - begin
         return Counts(self.n_bits, self.outcomes[begin:end], self.counts[begin:end], starts)
 
+    def take(self, rows: IntArray) -> Counts:
+        """The given rows, in that order.
+
+        >>> Counts.from_dicts([{"0": 1}, {"1": 2}]).take(np.array([1, 0])).to_dicts()
+        [{'1': 2}, {'0': 1}]
+        """
+        lengths = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        entries = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], lengths)
+        return Counts(self.n_bits, self.outcomes[entries], self.counts[entries], starts)
+
     @classmethod
     def concatenate(cls, parts: Sequence[Counts]) -> Counts:
         """The rows of several counts, one after the other.

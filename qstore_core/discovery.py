@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qstore_core.errors import PluginCollisionError, PluginError, PluginLoadError, PluginVersionError
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
 
 CORE = "qstore-core"
 SELECTION_VARIABLE = "QSTORE_PLUGINS"
+
+_VERSION = r"(?:[<>=!]=|~=|<|>)\s*\d[\w.*+!-]*"
+_PLAIN = re.compile(
+    rf"([A-Za-z0-9][\w.-]*)(?:\[[\w,. -]*\])?\s*({_VERSION}(?:\s*,\s*{_VERSION})*)?\s*(;\s*extra\s*==\s*[\w'\"-]+)?"
+)
+"""A requirement without a marker other than that of an extra: name, versions, extra."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +43,25 @@ class Candidate:
 
 
 def installed_distributions() -> Iterable[Distribution]:
-    """Every distribution on `sys.path`, in the order that imports follow."""
+    """Every distribution on `sys.path` that may hold plugins, in the order that imports follow."""
     # This import takes about as long as the rest of `import qstore_core` without NumPy.
-    from importlib.metadata import distributions
+    from importlib.metadata import Distribution, distributions
 
-    return distributions()
+    for place in map(Path, sys.path):
+        if not place.is_dir():  # such as a zip file
+            yield from distributions(path=[str(place)])
+            continue
+        # Only a file that names plugins is worth an object: there may be hundreds of distributions.
+        for folder in sorted(place.iterdir()):
+            if folder.suffix in (".dist-info", ".egg-info") and _names_plugins(folder / "entry_points.txt"):
+                yield Distribution.at(folder)
+
+
+def _names_plugins(file: Path) -> bool:
+    try:
+        return f"[{PROJECT}]".encode() in file.read_bytes()
+    except OSError:
+        return False
 
 
 def selected_plugins() -> frozenset[str] | None:
@@ -123,9 +146,16 @@ def _damaged(plugin: str, file: str, error: Exception) -> PluginLoadError:
 
 
 def _core_range(distribution: Distribution) -> str:
+    texts = list(distribution.requires or ())
+    plain = [_PLAIN.fullmatch(text) for text in texts]
+    if all(plain):  # reading these by hand saves an import that takes longer than a short training run
+        from packaging.specifiers import SpecifierSet
+
+        found = [match for match in plain if match and _normalised(match[1]) == CORE and not match[3]]
+        return ",".join(str(SpecifierSet(match[2])) for match in found if match[2])
     from packaging.requirements import Requirement
 
-    wanted = [Requirement(text) for text in distribution.requires or ()]
+    wanted = [Requirement(text) for text in texts]
     ours = [requirement for requirement in wanted if _normalised(requirement.name) == CORE]
     applying = [each for each in ours if each.marker is None or each.marker.evaluate({"extra": ""})]
     return ",".join(str(requirement.specifier) for requirement in applying if requirement.specifier)

@@ -27,7 +27,6 @@ Catch `QStoreError` to catch them all; where an error is also one of Python's ow
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -50,6 +49,8 @@ class UnknownNameError(ConfigurationError, LookupError):
         unknown optimizer 'adm'; did you mean 'adam'? Known: adam, sgd
         """
         names = sorted(known)
+        import difflib  # here, because few programs meet this error
+
         nearest = difflib.get_close_matches(str(name), names, n=1)
         guess = f" did you mean {nearest[0]!r}?" if nearest else ""
         listing = f" Known: {', '.join(names)}" if names else " None are installed"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,14 +17,16 @@ from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Budget, Cost
 from qstore_core.errors import CacheError, CapabilityError, ConfigurationError
-from qstore_core.jobs import JobRunner
-from qstore_core.journal import Journal
 from qstore_core.lightcone import reduce_circuit
 from qstore_core.packing import Packer
 from qstore_core.problem import GradientResult, Request, Rounds, State, require_whole
 from qstore_core.result_check import check_result
 from qstore_core.result_codec import decode_rows, encode_rows, row_keys
 from qstore_core.tracker import PerformanceTracker
+
+if TYPE_CHECKING:
+    from qstore_core.jobs import JobRunner
+    from qstore_core.journal import Journal
 
 _log = logging.getLogger("qstore")
 
@@ -87,6 +89,10 @@ class Executor:
         self._packer = Packer(backend, self.options.one_circuit_per_job)
         self._runner: JobRunner | None = None
         if isinstance(backend, RemoteBackend):
+            # here, because simulators need neither jobs nor the libraries for them
+            from qstore_core.jobs import JobRunner
+            from qstore_core.journal import Journal
+
             self._runner = JobRunner(
                 backend,
                 Journal(None) if journal is None else journal,
@@ -127,6 +133,8 @@ class Executor:
         options = ExecutorOptions(max_concurrent_jobs=require_whole("max_concurrent_jobs", max_concurrent_jobs))
         journal = None
         if isinstance(backend, RemoteBackend):
+            from qstore_core.journal import Journal  # as in __init__
+
             journal = Journal(None if journal_path is None else Path(journal_path))
         account = Account(budget, Cost() if journal is None else journal.total())
         return cls(backend, tracker=tracker, options=options, cache=cache, account=account, journal=journal)

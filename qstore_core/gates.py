@@ -52,7 +52,7 @@ class Gate:
         if not self.has_angle:
             raise CircuitError(f"gate {self.name!r} has no angle, so it has no generator")
         values, vectors = np.linalg.eigh(self.matrix)
-        levels = np.unique(values.round(9))
+        levels = np.array(sorted(set(values.round(9).tolist())))
         chosen = [vectors[:, np.isclose(values, level)] for level in levels]
         return levels, np.stack([block @ block.conj().T for block in chosen])
 
@@ -64,8 +64,8 @@ class Gate:
         ((1.0,), (0.5, 1.0))
         """
         levels, _ = self.spectrum
-        gaps = np.unique((levels[:, None] - levels[None, :]).round(9))
-        return tuple(float(gap) for gap in gaps if gap > 0)
+        gaps = (levels[:, None] - levels[None, :]).round(9)
+        return tuple(sorted(set(gaps[gaps > 0].tolist())))
 
     def unitaries(self, angles: FloatArray | list[float]) -> ComplexArray:
         """The unitary for each angle in radians: `(n,)` gives `(n, d, d)`."""

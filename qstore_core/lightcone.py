@@ -64,7 +64,11 @@ class Reduction:
         if self.structure is self.original:
             return batch
         return replace(
-            batch, structure=self.structure, angles=batch.angles[:, self.angles], observables=self.observables
+            batch,
+            structure=self.structure,
+            angles=batch.angles[:, self.angles],
+            observables=self.observables,
+            shifts=batch.shifts and batch.shifts.select(self.angles),
         )
 
     def spread(self, gradients: FloatArray) -> FloatArray:

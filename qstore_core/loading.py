@@ -6,7 +6,6 @@ implementation that raises, and keeps silent about a misspelt hook.
 
 from __future__ import annotations
 
-import difflib
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -102,6 +101,8 @@ class PluginLoader:
         try:
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
+            import difflib  # here, because few programs meet this error
+
             unknown = next(caller.name for caller in callers if not caller.has_spec())
             nearest = difflib.get_close_matches(unknown, HOOKS.values(), n=1, cutoff=0.0)[0]
             raise PluginLoadError(

@@ -80,8 +80,9 @@ class MeanSquaredError:
 
     def __call__(self, outputs: FloatArray, targets: FloatArray, parameters: FloatArray) -> LossValue:
         error = outputs - targets
-        curvature = np.broadcast_to(2 / error.size * np.eye(error.shape[1]), (len(error), *2 * error.shape[1:]))
-        return LossValue(float(np.mean(error**2)), 2 * error / error.size, _EMPTY, curvature)
+        curvature = np.zeros((len(error), error.shape[1], error.shape[1]))
+        curvature[:, range(error.shape[1]), range(error.shape[1])] = 2 / error.size
+        return LossValue(float((error * error).mean()), error * (2 / error.size), _EMPTY, curvature)
 
 
 _LEAST_SCALE = 1.0

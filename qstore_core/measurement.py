@@ -63,9 +63,10 @@ class MeasurementPlan:
 
     def from_probabilities(self, probabilities: Iterable[FloatArray]) -> FloatArray:
         """Expectation values `(n_rows, n_observables)` from each group's probabilities `(n_rows, 2**n_bits)`."""
-        return self.constants + sum(self._fold(group, rows) for group, rows in enumerate(probabilities))
+        return self.constants + sum(self.fold(group, rows) for group, rows in enumerate(probabilities))
 
-    def _fold(self, group: int, rows: FloatArray) -> FloatArray:
+    def fold(self, group: int, rows: FloatArray) -> FloatArray:
+        """What a group adds to the expectation values, from its probabilities `(n_rows, 2**n_bits)`."""
         total = np.zeros((len(rows), len(self.constants)))
         for part, table in self.tables(group):
             total += rows[:, part] @ table

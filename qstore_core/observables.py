@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Real
 
@@ -76,6 +76,7 @@ class PauliSum:
     """
 
     terms: tuple[PauliString, ...]
+    _hash: int = field(init=False, compare=False)
 
     def __init__(self, terms: Iterable[PauliString] = ()):
         weights: dict[Letters, float] = {}
@@ -83,6 +84,13 @@ class PauliSum:
             weights[term.letters] = weights.get(term.letters, 0.0) + term.coefficient
         kept = tuple(PauliString(word, weights[word]) for word in sorted(weights) if weights[word])
         object.__setattr__(self, "terms", kept)
+        object.__setattr__(self, "_hash", hash(kept))
+
+    def __hash__(self) -> int:  # kept: observables are looked up for every batch, and have many terms
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[PauliSum], tuple[object, ...]]:
+        return type(self), (self.terms,)  # without the hash, which another process makes differently
 
     @classmethod
     def of(cls, observable: PauliString | PauliSum | str) -> PauliSum:
@@ -144,6 +152,16 @@ class MeasurementGroup:
     """
 
     basis: Letters
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.basis))
+
+    def __hash__(self) -> int:  # kept: groups are part of the keys of compiled circuits
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[MeasurementGroup], tuple[object, ...]]:
+        return type(self), (self.basis,)  # without the hash, which another process makes differently
 
     @property
     def qubits(self) -> tuple[int, ...]:

@@ -44,6 +44,11 @@ class CircuitStructure:
         return sum(GATES[name].has_angle for name, _ in self.gates)
 
     @cached_property
+    def gate_names(self) -> frozenset[str]:
+        """Which gates occur."""
+        return frozenset(name for name, _ in self.gates)
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of the canonical JSON of this structure."""
         text = json.dumps({"n_qubits": self.n_qubits, "gates": self.gates}, separators=(",", ":"), sort_keys=True)

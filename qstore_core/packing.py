@@ -5,12 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qstore_core.backend import Backend, RemoteBackend
 from qstore_core.batch import CircuitBatch
 from qstore_core.errors import CapabilityError
-from qstore_core.jobs import Job
+
+if TYPE_CHECKING:
+    from qstore_core.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +96,7 @@ class Packer:
 
 
 def _job(label: str, parts: Sequence[tuple[CircuitBatch, Any]]) -> Job:
+    from qstore_core.jobs import Job  # here, because simulators need neither jobs nor the libraries for them
+
     batches, compiled = zip(*parts, strict=True)
     return Job(label, batches, compiled)

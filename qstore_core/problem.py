@@ -13,7 +13,7 @@ import numpy as np
 from qstore_core.affine import AffineMap
 from qstore_core.arrays import BoolArray, FloatArray, IntArray, LabelArray
 from qstore_core.backend import BackendCapabilities
-from qstore_core.batch import BatchResult, CircuitBatch, Estimates, VectorJacobianProduct, estimates
+from qstore_core.batch import BatchResult, CircuitBatch, Estimates, Shifts, VectorJacobianProduct, estimates
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.cost import Budget, Cost
 from qstore_core.errors import ConfigurationError
@@ -168,21 +168,21 @@ class Problem:
         """Which parameters are trained and enter an angle, `(n_parameters,)`: the others have gradient 0."""
         return self.trained & self.affine.parameters.used
 
-    def batch(self, parameters: FloatArray, samples: IntArray, draws: LabelArray) -> CircuitBatch:
+    def batch(self, parameters: FloatArray, samples: IntArray, draws: LabelArray | None) -> CircuitBatch:
         """One circuit for each of `samples`, run with its own row of `parameters`.
 
         Args:
             parameters: `(n_rows, n_parameters)`, or `(n_parameters,)` for all rows.
             samples: `(n_rows,)`, which sample of the mini-batch each row encodes.
-            draws: `(n_rows,)`, the draw labels.
+            draws: `(n_rows,)`, the draw labels; exact circuits need none.
         """
         angles = self.affine.angles(self.features[samples], parameters, len(samples))
         return self.angle_batch(angles, draws)
 
-    def angle_batch(self, angles: FloatArray, draws: LabelArray) -> CircuitBatch:
-        """Circuits with given gate angles `(n_rows, n_angles)`."""
+    def angle_batch(self, angles: FloatArray, draws: LabelArray | None, shifts: Shifts | None = None) -> CircuitBatch:
+        """Circuits with given gate angles `(n_rows, n_angles)`, and how these are related where that is known."""
         labels = None if self.shots is None else draws
-        return CircuitBatch(self.structure, angles, self.observables, self.shots, labels)
+        return CircuitBatch(self.structure, angles, self.observables, self.shots, labels, shifts)
 
     def outputs(self, batch: CircuitBatch, result: BatchResult) -> Estimates:
         """The outputs of each row, `(n_rows, n_outputs)`, with their covariance when sampled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -31,12 +32,12 @@ def progress_bar(total: int | None, done: int, *, show: bool | None) -> Iterator
         done: Steps done before this call.
         show: Whether to show it; None: when standard error is a terminal.
     """
-    if show is False:
+    if show is False or (show is None and not sys.stderr.isatty()):
         yield _Silent()
         return
     from tqdm.auto import tqdm  # here, because importing it takes longer than a short run
 
-    with tqdm(total=total, initial=done, unit="step", disable=None if show is None else False) as bar:
+    with tqdm(total=total, initial=done, unit="step", disable=False) as bar:
 
         class Bar:
             def step(self, loss: float, spent: Cost) -> None:

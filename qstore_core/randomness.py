@@ -7,7 +7,7 @@ order.
 
 from __future__ import annotations
 
-import secrets
+import os
 import zlib
 from dataclasses import dataclass, replace
 
@@ -18,6 +18,7 @@ from qstore_core.arrays import FloatArray, LabelArray
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_WHOLE = 2**64 - 1
 
 
 def mix64(values: ArrayLike) -> LabelArray:
@@ -26,11 +27,34 @@ def mix64(values: ArrayLike) -> LabelArray:
     >>> hex(int(mix64(np.uint64(0))))
     '0xe220a8397b1dcdaf'
     """
-    with np.errstate(over="ignore"):
-        z = np.asarray(values, dtype=np.uint64) + _GOLDEN
-        z = (z ^ (z >> np.uint64(30))) * _MULTIPLIERS[0]
-        z = (z ^ (z >> np.uint64(27))) * _MULTIPLIERS[1]
-    return z ^ (z >> np.uint64(31))
+    z = np.array(values, dtype=np.uint64, ndmin=1)  # whole arrays wrap around without a warning, single numbers do not
+    z += _GOLDEN
+    _scramble(z)
+    return z.reshape(np.shape(values))
+
+
+def _scramble(z: LabelArray) -> None:
+    """The rest of `mix64` once the constant is added, in place: arrays of shots are long."""
+    shifted = np.empty_like(z)
+    for shift, multiplier in zip((30, 27), _MULTIPLIERS, strict=True):
+        np.right_shift(z, np.uint64(shift), out=shifted)
+        z ^= shifted
+        z *= multiplier
+    np.right_shift(z, np.uint64(31), out=shifted)
+    z ^= shifted
+
+
+def _mixed(value: int) -> int:
+    """`mix64` of one number, which arrays would take ten times as long for."""
+    z = value + int(_GOLDEN) & _WHOLE
+    z = (z ^ z >> 30) * int(_MULTIPLIERS[0]) & _WHOLE
+    z = (z ^ z >> 27) * int(_MULTIPLIERS[1]) & _WHOLE
+    return z ^ z >> 31
+
+
+def _combined(label: int, field: int) -> int:
+    """`combine` of one number each."""
+    return _mixed(label ^ _mixed(field & _WHOLE))
 
 
 def combine(label: ArrayLike, field: ArrayLike) -> LabelArray:
@@ -49,15 +73,26 @@ def uniforms(labels: LabelArray, n: int) -> FloatArray:
     >>> bool((numbers[0] == numbers[1]).all()), bool((numbers[0] == numbers[2]).any())
     (True, False)
     """
-    with np.errstate(over="ignore"):
-        states = labels[:, None] + np.arange(n, dtype=np.uint64) * _GOLDEN
-    numbers: FloatArray = (mix64(states) >> np.uint64(11)) * np.float64(2.0**-53)
+    words = stream(labels, n)
+    words >>= np.uint64(11)
+    numbers: FloatArray = words * np.float64(2.0**-53)
     return numbers
+
+
+def stream(labels: LabelArray, n: int) -> LabelArray:
+    """The first `n` words of 64 bits of each label's SplitMix64 stream, `(len(labels), n)`.
+
+    >>> int(stream(np.array([0], dtype=np.uint64), 2)[0, 0]) == int(mix64(np.uint64(0)))
+    True
+    """
+    words: LabelArray = labels[:, None] + np.arange(1, n + 1, dtype=np.uint64) * _GOLDEN
+    _scramble(words)
+    return words
 
 
 def fresh_seed() -> int:
     """A seed from the operating system's entropy, for runs that were given none."""
-    return secrets.randbits(63)
+    return int.from_bytes(os.urandom(8), "little") >> 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +123,28 @@ class StepKey:
         self, *, round: int = 0, sample: ArrayLike = 0, term: ArrayLike = 0, sign: ArrayLike = 0
     ) -> LabelArray:  # the fields are ArrayLike and broadcast against each other
         """The draw labels of circuits, uint64, in the shape that the fields broadcast to."""
-        label: LabelArray = combine(self._root(), round)
-        for field in (sample, term, sign):
+        label: LabelArray = np.array(self._root(), dtype=np.uint64)
+        for field in (round, sample, term, sign):
             label = combine(label, field)
         return label
 
     def generator(self, purpose: str) -> np.random.Generator:
         """A NumPy generator for a classical choice of this step, such as SPSA's directions."""
-        label = combine(self._root(), zlib.crc32(purpose.encode()))
-        return np.random.Generator(np.random.Philox(key=int(label)))
+        return np.random.Generator(np.random.Philox(key=self._purpose(purpose)))
 
-    def _root(self) -> LabelArray:
-        label = combine(np.uint64(self.seed % 2**64), zlib.crc32(self.stage.encode()))
-        return combine(label, self.step)
+    def signs(self, purpose: str, n: int) -> FloatArray:
+        """`n` random signs, +-1, for a classical choice of this step.
+
+        >>> set(StepKey(7).signs("directions", 100).tolist()) == {-1.0, 1.0}
+        True
+        """
+        label = np.array([self._purpose(purpose)], dtype=np.uint64)
+        bits = np.unpackbits(stream(label, -(-n // 64)).astype("<u8").view(np.uint8), count=n)
+        return 1.0 - 2.0 * bits.astype(np.float64)
+
+    def _purpose(self, purpose: str) -> int:
+        return _combined(self._root(), zlib.crc32(purpose.encode()))
+
+    def _root(self) -> int:
+        label = _combined(int(self.seed) & _WHOLE, zlib.crc32(self.stage.encode()))
+        return _combined(label, int(self.step))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
+from qstore_core.arrays import FloatArray
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.errors import BackendError
+from qstore_core.observables import PauliSum
 
 
 def check_result(result: object, batch: CircuitBatch, backend: str) -> None:
@@ -44,14 +48,19 @@ def _check_expectations(values: object, batch: CircuitBatch, backend: str) -> No
     if array.shape != shape:
         raise BackendError(f"backend {backend!r} returned expectation values of shape {array.shape}, not {shape}")
     _check_finite(array, backend, "an expectation value")
-    bounds = np.array([sum(abs(term.coefficient) for term in observable.terms) for observable in observables])
-    over = np.argwhere(np.abs(array) > bounds * (1 + 1e-6) + 1e-9)
-    if len(over):
-        row, column = over[0]
+    bounds = _bounds(observables)
+    over = np.abs(array) > bounds * (1 + 1e-6) + 1e-9
+    if over.any():
+        row, column = np.argwhere(over)[0]
         raise BackendError(
             f"backend {backend!r} returned an expectation value of {array[row, column]:.6g}, and "
             f"|{observables[column]}| is at most {bounds[column]:.6g}"
         )
+
+
+@lru_cache(maxsize=256)
+def _bounds(observables: tuple[PauliSum, ...]) -> FloatArray:
+    return np.array([sum(abs(term.coefficient) for term in observable.terms) for observable in observables])
 
 
 def _check_finite(values: object, backend: str, what: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,13 +15,15 @@ from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.errors import CheckpointError, JournalError, RunDirectoryError
 from qstore_core.executor import Executor
-from qstore_core.journal import Journal
 from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.randomness import fresh_seed
 from qstore_core.run_directory import RunDirectory
 from qstore_core.surroundings import Surroundings
 from qstore_core.training import Recipe
+
+if TYPE_CHECKING:
+    from qstore_core.journal import Journal
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +105,8 @@ def begin_run(
 
 def _journal(directory: RunDirectory, state: Checkpoint) -> Journal:
     """The journal of the run; refused where jobs were paid for and the record of them is gone."""
+    from qstore_core.journal import Journal  # here, because runs on simulators have none
+
     if state.spent.jobs and not directory.journal_path.exists():
         raise JournalError(
             f"{directory.journal_path} is missing, and the checkpoint knows of {state.spent.jobs} job(s) for "

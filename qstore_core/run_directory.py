@@ -11,8 +11,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from qstore_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_atomically
 from qstore_core.errors import RunDirectoryError
 
@@ -56,6 +54,8 @@ class RunDirectory:
         Raises:
             RunDirectoryError: Another one is writing here, or the directory cannot be written.
         """
+        from filelock import FileLock, Timeout  # here, because a run that is not kept needs no lock
+
         lock = FileLock(self.path / "run.lock", timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)

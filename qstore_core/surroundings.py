@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.executor import Executor, ExecutorOptions
-from qstore_core.journal import Journal
 from qstore_core.manager import BackendManager
 from qstore_core.model import QuantumModel
 from qstore_core.registry import default_registry, get_backend
 from qstore_core.tracker import PerformanceTracker
+
+if TYPE_CHECKING:
+    from qstore_core.journal import Journal
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -160,7 +160,8 @@ def draw(estimator: GradientEstimator, problem: Problem, parameters: Array, time
     steps = [estimator.gradient(problem, parameters, state, KEY.at(step)) for step in range(times)]
     batches: list[Any] = [batch for step in steps for batch in next(step)]
     draws = None if problem.shots is None else np.concatenate([batch.draws for batch in batches])
-    rows = replace(batches[0], angles=np.concatenate([batch.angles for batch in batches]), draws=draws)
+    angles = np.concatenate([batch.angles for batch in batches])
+    rows = replace(batches[0], angles=angles, draws=draws, shifts=None)
     (whole,) = asyncio.run(Executor(mock()).run((rows,)))
     ends = np.cumsum([batch.n_rows for batch in batches])
     return [

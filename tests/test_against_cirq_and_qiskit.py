@@ -137,7 +137,7 @@ def test_x_on_qubit_0_of_2_gives_10(to_cirq: Translate, to_qiskit: Translate, ex
     circuit = QuantumCircuit(2).x(0)
     assert counts_of(circuit, 7, execute).to_dicts() == [{"10": 7}]
     (probabilities,) = execute(MockBackend(), exact(circuit)).probabilities or ()
-    np.testing.assert_array_equal(probabilities, [[0, 0, 1, 0]])
+    np.testing.assert_allclose(probabilities, [[0, 0, 1, 0]], atol=1e-30)
     measured = to_cirq(circuit) + cirq.measure(*cirq.LineQubit.range(2), key="m")
     assert cirq.Simulator().run(measured, repetitions=7).histogram(key="m") == {0b10: 7}
     assert Statevector(to_qiskit(circuit)).probabilities_dict() == {"01": 1.0}

@@ -36,8 +36,7 @@ class Adjoint:
 
     def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
         """Two rounds: the outputs, then their derivatives weighted by those of the loss, if any parameter is active."""
-        samples = np.arange(problem.n_samples)
-        batch = problem.batch(parameters, samples, key.draws(sample=samples))
+        batch = problem.batch(parameters, np.arange(problem.n_samples), None)
         (result,) = yield (batch,)
         loss = problem.loss_of(problem.outputs(batch, result).values)
         gradients = np.zeros(len(parameters))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
-import numpy as np
+from dataclasses import dataclass
 
 from qstore_core.arrays import FloatArray
 
@@ -31,12 +29,13 @@ class SampleMoments:
             squares: `(..., n_samples)`, of those shares, shot noise subtracted.
             one_shot: `(..., n_samples)`, the variance that one shot gives a sample's share of the loss.
 
+        >>> import numpy as np
         >>> SampleMoments.of_shares(np.array([0.25, 0.75]), np.array([0.5, 0.5]))
         SampleMoments(second_moment=2.0, one_shot_variance=2.0)
         """
         n_samples = squares.shape[-1]
-        return cls(n_samples**2 * float(np.mean(squares)), n_samples**2 * float(np.mean(one_shot)))
+        return cls(n_samples**2 * float(squares.mean()), n_samples**2 * float(one_shot.mean()))
 
     def to_dict(self) -> dict[str, float]:
         """The values by name."""
-        return asdict(self)
+        return {"second_moment": self.second_moment, "one_shot_variance": self.one_shot_variance}

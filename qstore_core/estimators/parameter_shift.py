@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from qstore_core.arrays import BoolArray, FloatArray, IntArray
-from qstore_core.batch import CircuitBatch
+from qstore_core.batch import CircuitBatch, Shifts
 from qstore_core.estimators.differences import Folded, fold_differences
 from qstore_core.gates import GATES
 from qstore_core.operations import CircuitStructure
@@ -127,8 +127,15 @@ def shifted(problem: Problem, parameters: FloatArray, table: ShiftTable, key: St
     base = problem.affine.angles(problem.features, parameters, n_samples)
     angles = np.repeat(base[None], 1 + n_shifts, axis=0)
     angles[np.arange(1, 1 + n_shifts), :, table.angles] += table.shifts[:, None]
-    draws = key.draws(sample=samples, term=np.arange(1 + n_shifts)[:, None])
-    return problem.angle_batch(angles.reshape(draws.size, base.shape[1]), draws.ravel())
+    draws = None
+    if problem.shots is not None:
+        draws = key.draws(sample=samples, term=np.arange(1 + n_shifts)[:, None]).ravel()
+    relation = Shifts(
+        bases=np.tile(samples, 1 + n_shifts),
+        columns=np.repeat(np.append(-1, table.angles), n_samples),
+        amounts=np.repeat(np.append(0.0, table.shifts), n_samples),
+    )
+    return problem.angle_batch(angles.reshape((1 + n_shifts) * n_samples, base.shape[1]), draws, relation)
 
 
 def _variance(folded: Folded, share: float) -> float | None:

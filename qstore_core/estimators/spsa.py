@@ -102,9 +102,9 @@ class SPSA:
 
     def _directions(self, n_samples: int, count: int, n_active: int, key: StepKey) -> FloatArray:
         """`(count, n_samples, n_active)` of +-1."""
-        shape = (count, 1 if self.shared_direction else n_samples, n_active)
-        signs = np.where(key.generator("directions").integers(0, 2, size=shape), 1.0, -1.0)
-        return np.broadcast_to(signs, (count, n_samples, n_active))
+        different = 1 if self.shared_direction else n_samples
+        signs = key.signs("directions", count * different * n_active).reshape(count, different, n_active)
+        return np.broadcast_to(signs, (count, n_samples, n_active)) if self.shared_direction else signs
 
 
 def _without_parameters(
@@ -137,12 +137,15 @@ def perturbed(
         key: The step's randomness.
     """
     count, n_samples, _ = moves.shape
-    sides = np.array([1.0, -1.0])
-    rows = np.tile(parameters, (count, 2, n_samples, 1))
-    rows[..., active] += sides[:, None, None] * moves[:, None]
+    rows = np.empty((count, 2, n_samples, len(parameters)))
+    rows[...] = parameters
+    rows[:, 0][..., active] += moves
+    rows[:, 1][..., active] -= moves
     samples = np.arange(n_samples)
-    draws = key.draws(sample=samples, term=np.arange(count)[:, None, None], sign=[[1], [-1]])
-    return problem.batch(rows.reshape(-1, len(parameters)), np.tile(samples, 2 * count), draws.ravel())
+    draws = None
+    if problem.shots is not None:
+        draws = key.draws(sample=samples, term=np.arange(count)[:, None, None], sign=[[1], [-1]]).ravel()
+    return problem.batch(rows.reshape(-1, len(parameters)), np.concatenate([samples] * (2 * count)), draws)
 
 
 def fold(
@@ -153,9 +156,9 @@ def fold(
     found = _Slopes.of(problem, count, c, outputs)
     slopes, noise = found.values, found.noise
     gradients = np.zeros(len(problem.trained))
-    gradients[active] = np.einsum("dsp,ds->p", signs, slopes) / count
+    gradients[active] = slopes.reshape(-1) @ signs.reshape(-1, n_active) / count
     squares = slopes.sum(axis=1) ** 2 if shared else (slopes**2).sum(axis=1)
-    variance = float(np.mean((n_active - 1) * squares + noise.sum(axis=1)) / count)
+    variance = float(((n_active - 1) * squares + noise.sum(axis=1)).mean() / count)
     moments = SampleMoments.of_shares(slopes**2 - noise, found.one_shot)
     return GradientResult(
         gradients,
@@ -186,19 +189,21 @@ class _Slopes:
     @classmethod
     def of(cls, problem: Problem, count: int, c: float, outputs: Estimates) -> _Slopes:
         shape = (count, 2, problem.n_samples, outputs.values.shape[1])
-        above, below = np.moveaxis(outputs.values.reshape(shape), 1, 0)
+        sides = outputs.values.reshape(shape)
+        above, below = sides[:, 0], sides[:, 1]
         apart, middle = above - below, (above + below) / 2
         losses = [problem.loss_of(each) for each in middle]
-        gradient = np.stack([loss.output_gradient for loss in losses])
-        values = np.sum(gradient * apart, axis=2) / (2 * c)
+        gradient = np.array([loss.output_gradient for loss in losses])
+        values = (gradient * apart).sum(axis=2) / (2 * c)
         if outputs.covariance is None or problem.shots == 1:  # one shot says nothing of its own variance
-            return cls(LossValue.mean(losses), values, *np.zeros((2, *values.shape)))
+            unknown = np.zeros_like(values)
+            return cls(LossValue.mean(losses), values, unknown, unknown)
         plus, minus = np.moveaxis(outputs.covariance.reshape(*shape, shape[3]), 1, 0)
         pairs = zip(middle, (plus + minus) / 4, strict=True)
         curvature = np.stack([curvature_of(problem, each, spread) for each, spread in pairs])
         values -= np.einsum("dsab,dsab->ds", curvature, plus - minus) / (4 * c)
         bend = np.einsum("dsab,dsb->dsa", curvature, apart) / 2
-        sides = np.stack([gradient + bend, gradient - bend], axis=1).reshape(-1, shape[3])
+        bent = np.stack([gradient + bend, gradient - bend], axis=1).reshape(-1, shape[3])
         both = np.repeat(curvature[:, None], 2, axis=1).reshape(-1, shape[3], shape[3])
-        noise, one_shot = (rows.reshape(shape[:3]) for rows in loss_noise(outputs, sides, both))
+        noise, one_shot = (rows.reshape(shape[:3]) for rows in loss_noise(outputs, bent, both))
         return cls(LossValue.mean(losses), values, noise.sum(axis=1) / (4 * c**2), one_shot.mean(axis=1))

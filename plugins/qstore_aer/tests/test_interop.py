@@ -209,7 +209,7 @@ class TestModels:
         x[:, 0] += np.where(y, 0.8, -0.8)
         ansatz = z_feature_map(2, reps=1).compose(real_amplitudes(2, reps=1))
         model = QuantumModel(2, 2, 2, get_backend("aer"), ansatz=ansatz, seed=1)
-        config = TrainingConfig(epochs=6, learning_rate=0.2, shots_per_circuit=None, seed=1, gradient_method="spsa")
+        config = TrainingConfig(epochs=15, learning_rate=0.1, shots_per_circuit=None, seed=1, gradient_method="spsa")
         trainer = QuantumTrainer(config, progress=False)
         history = trainer.fit(model, x, y)
         assert history[-1].loss < history[0].loss

@@ -1,12 +1,15 @@
-"""The backend itself: options, chunks that fit the memory bound, and results in qstore's forms."""
+"""The backend itself: options, chunks that fit the cache and the memory bound, and results in qstore's forms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 
-from qstore_core.arrays import FloatArray
+from qstore_core.arrays import FloatArray, IntArray, LabelArray
 from qstore_core.backend import BackendCapabilities, LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.errors import ConfigurationError
@@ -16,12 +19,28 @@ from qstore_core.randomness import combine
 from qstore_core.sampling import sample
 from qstore_mock import noise as mixed
 from qstore_mock import statevector as pure
+from qstore_mock.adjoint import Passed, angle_gradients, gradients_back
 from qstore_mock.noise import Noise
+from qstore_mock.parts import State
 from qstore_mock.program import Program, compile_program
+from qstore_mock.readout import expectations, probabilities
+from qstore_mock.shifting import final_states
 
-_AMPLITUDE_BYTES = 16
+T = TypeVar("T")
+
+COPIES = 5
+GRADIENT_COPIES = 6
+"""How many arrays as large as the states exist at once, at the most."""
+
+_KEPT_BYTES = 2**17  # of states that are kept between a batch and its gradient, for each part of the circuit
 _ROW_BYTES = 1024  # a row's angles, labels and gate matrices, which outweigh the states of very few qubits
 _SHOT_BYTES = 48  # a shot's random number and outcome, and the steps from one to the other
+_CACHE_BYTES = 2**19  # states that are worked on together stay in a core's own cache
+_THREAD_BYTES = 2**22  # fewer states than that are done before another thread has begun
+
+# The C library maps large blocks anew each time until it has been given one back: then it keeps blocks up to that size.
+# Without this, half of a short step is the system making the pages of arrays that were freed a moment before.
+np.empty(2**24, dtype=np.uint8)
 
 
 class MockBackend(LocalBackend):
@@ -32,9 +51,13 @@ class MockBackend(LocalBackend):
             widest circuit. Results come on top, and so do the shots of a single row.
         depolarizing: Depolarising strength after each gate, one number or (one-qubit, many-qubit); see `Noise`.
         readout_error: The probability that a bit is misread, one number or (0 read as 1, 1 read as 0).
+        precision: "double", or "single" for complex64 statevectors: half the memory and time, values to about 1e-6.
+        threads: How many threads run chunks of many rows of wide circuits; None: as many as there are cores. They
+            change no result.
 
     Raises:
-        ConfigurationError: A probability outside 0 to 1, or a bound too small for a single qubit.
+        ConfigurationError: A probability outside 0 to 1, an unknown precision, a number of threads below 1, or a bound
+            too small for a single qubit.
 
     >>> import asyncio, numpy as np
     >>> from qstore_core import CircuitBatch, PauliString, QuantumCircuit
@@ -52,16 +75,24 @@ class MockBackend(LocalBackend):
         memory_bytes: int = 2**30,
         depolarizing: float | tuple[float, float] = 0.0,
         readout_error: float | tuple[float, float] = 0.0,
+        precision: str = "double",
+        threads: int | None = None,
     ) -> None:
         self.noise = Noise.of(depolarizing, readout_error)
         self.memory_bytes = memory_bytes
-        max_qubits = _widest(memory_bytes, mixed_states=self.noise.on_gates)
+        self.threads = _threads(threads)
+        self._dtype = _dtype(precision, mixed_states=self.noise.on_gates)
+        self._last: tuple[CircuitBatch, Program, FloatArray, Passed] | None = None
+        self._itemsize = self._dtype().itemsize
+        copies = mixed.COPIES if self.noise.on_gates else max(COPIES, GRADIENT_COPIES)
+        max_qubits = _widest(memory_bytes, copies, self._state_bytes)
         noisy = self.noise.on_gates or self.noise.on_readout
         self.capabilities = BackendCapabilities(max_qubits=max_qubits, noisy=noisy, adjoint=not noisy)
-        self.fingerprint = f"mock({self.noise})" if noisy else "mock"
+        options = [str(self.noise)] * noisy + ["precision='single'"] * (precision == "single")
+        self.fingerprint = f"mock({', '.join(options)})" if options else "mock"
 
     def compile(self, structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
-        """The steps that run this structure for all rows of a batch."""
+        """What runs this structure for all rows of a batch."""
         return compile_program(structure, groups)
 
     async def execute(self, batch: CircuitBatch, compiled: Program) -> BatchResult:
@@ -70,8 +101,14 @@ class MockBackend(LocalBackend):
         plan = batch.plan
         if plan is not None and not plan.groups:
             return BatchResult(expectations=np.tile(plan.constants, (batch.n_rows, 1)))
-        chunks = self._chunks(batch, copies=mixed.COPIES if self.noise.on_gates else pure.COPIES)
-        return BatchResult.concatenate([self._execute_chunk(chunk, compiled) for chunk in chunks])
+        if batch.shifts is not None and not self.noise.on_gates:
+            return self._execute_shifts(batch, compiled)
+        copies = mixed.COPIES if self.noise.on_gates else COPIES
+
+        def run(rows: slice) -> BatchResult:
+            return self._execute_chunk(batch.rows(rows.start, rows.stop), compiled)
+
+        return BatchResult.concatenate(self._map(run, batch, compiled, copies))
 
     async def gradient(self, batch: CircuitBatch, compiled: Program, cotangents: FloatArray) -> FloatArray:
         """Exact derivatives by the adjoint method; only without noise."""
@@ -84,52 +121,131 @@ class MockBackend(LocalBackend):
         if cotangents.shape != (batch.n_rows, len(plan.constants)):
             shape = (batch.n_rows, len(plan.constants))
             raise ConfigurationError(f"cotangents need shape {shape}, not {cotangents.shape}")
-        parts = []
-        done = 0
-        for chunk in self._chunks(batch, copies=pure.GRADIENT_COPIES):
-            weights = cotangents[done : done + chunk.n_rows]
-            parts.append(pure.angle_gradients(compiled, plan, chunk.angles, weights))
-            done += chunk.n_rows
-        return np.concatenate(parts)
+        passed = self._passed(batch, compiled)
+        if passed is not None:
+            return gradients_back(compiled, plan, batch.angles, cotangents, passed)
+        fits = self.memory_bytes // self._state_bytes(batch.structure.n_qubits)
 
-    def _chunks(self, batch: CircuitBatch, *, copies: int) -> Iterator[CircuitBatch]:
-        states = copies * _state_bytes(batch.structure.n_qubits, mixed_states=self.noise.on_gates)
-        row_bytes = states + _ROW_BYTES + _SHOT_BYTES * (batch.shots or 0)
-        size = max(1, self.memory_bytes // row_bytes)
-        for first in range(0, batch.n_rows, size):
-            yield batch.rows(first, min(first + size, batch.n_rows))
+        def run(rows: slice) -> FloatArray:
+            return angle_gradients(compiled, plan, batch.angles[rows], cotangents[rows], self._dtype, fits=fits)
+
+        parts = self._map(run, batch, compiled, GRADIENT_COPIES)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _map(self, run: Callable[[slice], T], batch: CircuitBatch, program: Program, copies: int) -> list[T]:
+        """What `run` gives for ranges of rows that fit the cache, in threads where there is enough to do."""
+        size = self._chunk(batch, program, copies)
+        chunks = [slice(first, min(first + size, batch.n_rows)) for first in range(0, batch.n_rows, size)]
+        worth = batch.n_rows * self._row_bytes(program) > _THREAD_BYTES
+        threads = min(self.threads, len(chunks), self._fit(batch, program, copies) // size if worth else 1)
+        if threads <= 1:
+            return [run(rows) for rows in chunks]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(run, chunks))
+
+    def _chunk(self, batch: CircuitBatch, program: Program, copies: int) -> int:
+        """How many rows are run together; it depends on nothing that does not change results."""
+        cached = self._fit(batch, program, copies) if self.noise.on_gates else _CACHE_BYTES // self._row_bytes(program)
+        return max(1, min(cached, self._fit(batch, program, copies)))
+
+    def _fit(self, batch: CircuitBatch, program: Program, copies: int) -> int:
+        states = copies * self._state_bytes(batch.structure.n_qubits)
+        matrices = 0 if self.noise.on_gates else self._itemsize * program.row_entries
+        return int(self.memory_bytes // (states + matrices + _ROW_BYTES + _SHOT_BYTES * (batch.shots or 0)))
+
+    def _row_bytes(self, program: Program) -> int:
+        return int(self._itemsize * program.row_amplitudes)
+
+    def _state_bytes(self, n_qubits: int) -> int:
+        return int(self._itemsize * 2 ** (2 * n_qubits if self.noise.on_gates else n_qubits))
 
     def _execute_chunk(self, batch: CircuitBatch, program: Program) -> BatchResult:
-        probabilities = self._probabilities(batch, program)
-        if batch.shots is not None and batch.draws is not None:
-            return BatchResult(
-                counts=tuple(
-                    sample(rows, batch.shots, combine(batch.draws, group), len(program.groups[group].basis))
-                    for group, rows in enumerate(probabilities)
-                )
-            )
-        if batch.plan is None:
-            return BatchResult(probabilities=tuple(probabilities))
-        return BatchResult(expectations=batch.plan.from_probabilities(probabilities))
-
-    def _probabilities(self, batch: CircuitBatch, program: Program) -> Iterator[FloatArray]:
         if self.noise.on_gates:
-            return mixed.group_probabilities(program, mixed.run(program, batch.angles, self.noise), self.noise)
-        read = pure.group_probabilities(program, pure.run(program, batch.angles))
-        if not self.noise.on_readout:
-            return read
-        return (self.noise.misread(rows, len(group.basis)) for rows, group in zip(read, program.groups, strict=True))
+            density = mixed.run(program, batch.angles, self.noise)
+            return _measured(batch, mixed.group_probabilities(program, density, self.noise), batch.draws)
+        blocks = pure.bind(program, batch.angles, self._dtype)
+        if batch.shots is not None or batch.n_rows * self._row_bytes(program) > _KEPT_BYTES:
+            return self._read(batch, program, [block.run() for block in blocks], batch.draws)
+        histories = [block.history() for block in blocks]
+        self._last = batch, program, batch.angles.copy(), (blocks, histories)
+        return self._read(batch, program, [states[-1] for states in histories], batch.draws)
+
+    def _passed(self, batch: CircuitBatch, program: Program) -> Passed | None:
+        """What running this very batch has left, for its gradient: an exact gradient begins with its outputs."""
+        last = self._last  # read once: another thread may run another batch
+        if last is None or last[0] is not batch or last[1] is not program:
+            return None
+        return last[3] if np.array_equal(last[2], batch.angles) else None
+
+    def _read(
+        self, batch: CircuitBatch, program: Program, states: Sequence[State], draws: LabelArray | None
+    ) -> BatchResult:
+        """The results of some rows of a batch from their final states and labels."""
+        if batch.plan is not None and batch.shots is None and not self.noise.on_readout:
+            return BatchResult(expectations=expectations(program, batch.plan, states))
+        outcomes = (probabilities(program, group, states) for group in range(len(program.groups)))
+        if self.noise.on_readout:
+            groups = program.groups
+            outcomes = (self.noise.misread(o, len(g.basis)) for o, g in zip(outcomes, groups, strict=True))
+        return _measured(batch, outcomes, draws)
+
+    def _execute_shifts(self, batch: CircuitBatch, program: Program) -> BatchResult:
+        """Every base with the rows that are shifts of it; in threads over bases where there is enough to do."""
+        shifts = batch.shifts
+        assert shifts is not None
+        size = self._chunk(batch, program, 2 * COPIES)
+        bases = np.flatnonzero(shifts.columns < 0)
+        step = max(1, min(size // 4, len(bases)))
+
+        def run(chosen: IntArray) -> list[tuple[IntArray, BatchResult]]:
+            found = final_states(program, batch.angles, shifts, chosen, size, self._dtype)
+            return [(rows, self._read(batch, program, states, _of(batch.draws, rows))) for rows, states in found]
+
+        pieces = [bases[first : first + step] for first in range(0, len(bases), step)]
+        parts = [part for piece in pieces for part in run(piece)]
+        order = np.concatenate([rows for rows, _ in parts])
+        return BatchResult.concatenate([result for _, result in parts]).take(np.argsort(order))
 
 
-def _state_bytes(n_qubits: int, *, mixed_states: bool) -> int:
-    return int(_AMPLITUDE_BYTES * 2 ** (2 * n_qubits if mixed_states else n_qubits))
+def _measured(batch: CircuitBatch, outcomes: Iterator[FloatArray], draws: LabelArray | None) -> BatchResult:
+    """Results from the outcome probabilities of each group."""
+    if batch.shots is not None and draws is not None:
+        shots, groups = batch.shots, batch.groups
+        return BatchResult(
+            counts=tuple(
+                sample(rows, shots, combine(draws, group), len(groups[group].basis))
+                for group, rows in enumerate(outcomes)
+            )
+        )
+    if batch.plan is None:
+        return BatchResult(probabilities=tuple(outcomes))
+    return BatchResult(expectations=batch.plan.from_probabilities(outcomes))
 
 
-def _widest(memory_bytes: int, *, mixed_states: bool) -> int:
-    copies = mixed.COPIES if mixed_states else max(pure.COPIES, pure.GRADIENT_COPIES)
-    if not isinstance(memory_bytes, int) or memory_bytes < copies * _state_bytes(1, mixed_states=mixed_states):
+def _of(draws: LabelArray | None, rows: IntArray) -> LabelArray | None:
+    return None if draws is None else draws[rows]
+
+
+def _threads(threads: int | None) -> int:
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise ConfigurationError(f"threads is a whole number of at least 1, or None for all cores, not {threads!r}")
+    return threads
+
+
+def _dtype(precision: str, *, mixed_states: bool) -> Any:
+    if precision not in pure.DTYPES:
+        raise ConfigurationError(f"precision is {' or '.join(map(repr, pure.DTYPES))}, not {precision!r}")
+    if mixed_states and precision != "double":
+        raise ConfigurationError("precision='single' is for statevectors; noisy gates are simulated in double")
+    return pure.DTYPES[precision]
+
+
+def _widest(memory_bytes: int, copies: int, state_bytes: Callable[[int], int]) -> int:
+    if not isinstance(memory_bytes, int) or memory_bytes < copies * state_bytes(1):
         raise ConfigurationError(f"memory_bytes={memory_bytes!r} is too little to simulate even one qubit")
     width = 1
-    while copies * _state_bytes(width + 1, mixed_states=mixed_states) <= memory_bytes:
+    while copies * state_bytes(width + 1) <= memory_bytes:
         width += 1
     return width

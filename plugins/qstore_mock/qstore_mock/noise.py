@@ -15,7 +15,8 @@ import numpy as np
 from qstore_core.arrays import ComplexArray, FloatArray
 from qstore_core.errors import ConfigurationError
 from qstore_mock.kernels import Blocks, apply_matrix, marginal, zero_state
-from qstore_mock.program import Program, Step
+from qstore_mock.program import Program
+from qstore_mock.step import Step
 
 COPIES = 4
 

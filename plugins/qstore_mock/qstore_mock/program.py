@@ -1,83 +1,118 @@
-"""The compiled form of a circuit structure: a list of steps that run for all rows of a batch together."""
+"""The compiled form of a circuit structure: a plan for pure states, and single steps for density matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
 
-import numpy as np
-
-from qstore_core.arrays import BoolArray, ComplexArray, FloatArray
-from qstore_core.gates import GATES, Gate
+from qstore_core.gates import GATES
+from qstore_core.measurement import MeasurementPlan
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
-from qstore_mock.kernels import Blocks, apply_matrix
+from qstore_mock.parts import Dense, IndexMap, Rotations
+from qstore_mock.planning import Block, plan, rotations
+from qstore_mock.step import Step, make_step
+from qstore_mock.turns import Slot
 
+_KEPT_QUBITS = 14
 _TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One gate, ready to run.
-
-    Attributes:
-        gate: Which gate.
-        qubits: What it acts on.
-        blocks: How amplitudes are cut for it.
-        pattern: Which entries of its matrix can differ from 0.
-        angle: The column of its angle; None for a fixed gate.
-    """
-
-    gate: Gate
-    qubits: tuple[int, ...]
-    blocks: Blocks
-    pattern: BoolArray
-    angle: int | None
-
-    def matrix(self, angles: FloatArray, *, adjoint: bool = False) -> ComplexArray:
-        """Its matrix: `(d, d)`, or `(n_rows, d, d)` from the angles `(n_rows, n_angles)`."""
-        if self.angle is None:
-            return self.gate.matrix.conj().T if adjoint else self.gate.matrix
-        column = angles[:, self.angle]
-        return self.gate.unitaries(-column if adjoint else column)
-
-    def apply(self, state: ComplexArray, angles: FloatArray, *, adjoint: bool = False) -> None:
-        """Run it, or undo it, on every row of `state`, in place."""
-        pattern = self.pattern.T if adjoint else self.pattern
-        apply_matrix(state, self.blocks, self.matrix(angles, adjoint=adjoint), pattern)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Program:
     """What `MockBackend.compile` returns.
 
     Attributes:
-        n_qubits: The width of the register.
-        steps: The gates in order.
+        structure: The gates.
         groups: The measurement bases.
-        rotations: For each group the fixed gates that turn its basis into the computational one.
     """
 
-    n_qubits: int
-    steps: tuple[Step, ...]
+    structure: CircuitStructure
     groups: tuple[MeasurementGroup, ...]
-    rotations: tuple[tuple[Step, ...], ...]
+
+    @property
+    def n_qubits(self) -> int:
+        """The width of the register."""
+        return self.structure.n_qubits
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """How pure states are run, up to `tail`."""
+        return self._planned[0]
+
+    @property
+    def tail(self) -> IndexMap | None:
+        """Index maps at the end are not run but read through, where every group is read in the computational basis."""
+        return self._planned[1]
+
+    @cached_property
+    def _planned(self) -> tuple[tuple[Block, ...], IndexMap | None]:
+        blocks = plan(self.structure)
+        last = blocks[0].parts[-1] if blocks[0].parts else None
+        bases = {letter for group in self.groups for _, letter in group.basis}
+        if len(blocks) > 1 or not isinstance(last, IndexMap) or not bases <= {"Z"}:
+            return blocks, None
+        return (replace(blocks[0], parts=blocks[0].parts[:-1]),), last
+
+    @cached_property
+    def row_amplitudes(self) -> int:
+        """How many amplitudes a row has at the end, over all blocks and branches."""
+        return sum(block.n_branches * 2**block.n_qubits for block in self.blocks)
+
+    @cached_property
+    def row_entries(self) -> int:
+        """How many numbers the matrices of a row have, when its angles are its own."""
+        parts = [part for block in self.blocks for part in block.parts]
+        windows = [window for part in parts if isinstance(part, Rotations) for window in part.windows]
+        dense = [part.step.gate.n_qubits for part in parts if isinstance(part, Dense)]
+        return int(sum(2 * 4**window.width for window in windows) + sum(4**width for width in dense))
+
+    @cached_property
+    def readouts(self) -> dict[tuple[MeasurementPlan, int], Any]:
+        """What `readout` keeps of this program, by measurement plan and group."""
+        return {}
+
+    @cached_property
+    def turned(self) -> tuple[tuple[Rotations | None, ...], ...]:
+        """For each group what turns its basis into the computational one, in each block; None where nothing does."""
+        return tuple(tuple(_turned(group, block) for block in self.blocks) for group in self.groups)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The gates in order, one by one."""
+        columns = iter(range(self.structure.n_angles))
+        return tuple(
+            make_step(self.n_qubits, name, qubits, next(columns) if GATES[name].has_angle else None)
+            for name, qubits in self.structure.gates
+        )
+
+    @cached_property
+    def rotations(self) -> tuple[tuple[Step, ...], ...]:
+        """For each group the fixed gates that turn its basis into the computational one."""
+        return tuple(
+            tuple(make_step(self.n_qubits, name, (q,), None) for q, letter in group.basis for name in _TO_Z[letter])
+            for group in self.groups
+        )
 
 
 def compile_program(structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
-    """The program of a structure and the bases to measure it in."""
-    n_qubits = structure.n_qubits
-    columns = iter(range(structure.n_angles))
-    steps = tuple(_step(n_qubits, name, qubits, columns) for name, qubits in structure.gates)
-    rotations = tuple(
-        tuple(_step(n_qubits, name, (qubit,), columns) for qubit, letter in group.basis for name in _TO_Z[letter])
-        for group in groups
-    )
-    return Program(n_qubits, steps, groups, rotations)
+    """The program of a structure and the bases to measure it in, planned when that is first needed.
+
+    Programs of up to 14 qubits are kept, so that asking again is cheap; those of more hold arrays as large as states.
+    """
+    return _kept(structure, groups) if structure.n_qubits <= _KEPT_QUBITS else Program(structure, groups)
 
 
-def _step(n_qubits: int, name: str, qubits: tuple[int, ...], columns: Iterator[int]) -> Step:
-    gate = GATES[name]
-    nonzero = np.abs(gate.spectrum[1]).sum(axis=0) if gate.has_angle else np.abs(gate.matrix)
-    angle = next(columns) if gate.has_angle else None
-    return Step(gate, qubits, Blocks.of(n_qubits, qubits), nonzero > 1e-12, angle)
+@lru_cache(maxsize=64)
+def _kept(structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
+    return Program(structure, groups)
+
+
+def _turned(group: MeasurementGroup, block: Block) -> Rotations | None:
+    runs = {
+        qubit - block.first: tuple(Slot.of(name, None) for name in _TO_Z[letter])
+        for qubit, letter in group.basis
+        if letter != "Z" and block.first <= qubit < block.first + block.n_qubits
+    }
+    return rotations(block.n_qubits, dict(runs)) if runs else None
