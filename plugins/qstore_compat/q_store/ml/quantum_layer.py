@@ -138,30 +138,33 @@ class _Layer:
         """The expectation value of every qubit.
 
         Args:
-            x: `(n_inputs,)` or `(n_rows, n_inputs)`, in half turns: x is a rotation by x pi.
+            x: `(n_inputs,)` or `(n_rows, n_inputs)`, in half turns: x is a rotation by x pi. Missing inputs are 0.
             shots: Shots of each circuit; None for exact, where the backend can.
 
         Returns:
             `(n_qubits,)` or `(n_rows, n_qubits)`, in [-1, 1].
         """
         self.model.parameters = self.parameters
-        return await self.model.forward(x, shots)
+        return await self.model.forward(self._filled(x), shots)
 
     def build_circuit(self, input_data: ArrayLike | None = None) -> QuantumCircuit:
         """The circuit of one input, or of none, with its measurements."""
-        data = np.zeros(self.model.input_dim) if input_data is None else np.asarray(input_data)
-        if data.shape != (self.model.input_dim,):
-            raise ConfigurationError(
-                f"build_circuit takes one input of {self.model.input_dim} numbers, not {data.shape}"
-            )
+        features = self.model.encode(self._filled(() if input_data is None else input_data))
+        if len(features) != 1:
+            raise ConfigurationError(f"build_circuit takes one input, not {len(features)}")
         whole = self.model.circuit
-        values = (*self.model.encode(data)[0], *self.parameters)
+        values = (*features[0], *self.parameters)
         bound = whole.bind(dict(zip((*whole.features, *whole.parameters), map(float, values), strict=True)))
         made = QuantumCircuit.from_core(bound)
         if self.measurement_basis == "hadamard":
             made.gates += [QuantumGate(GateType.HADAMARD, [qubit]) for qubit in range(self.n_qubits)]
         made.gates += [QuantumGate(GateType.MEASURE, [qubit]) for qubit in range(self.n_qubits)]
         return made
+
+    def _filled(self, x: ArrayLike) -> FloatArray:
+        inputs = np.asarray(x, dtype=np.float64)
+        missing = max(0, self.model.input_dim - inputs.shape[-1])
+        return np.pad(inputs, [(0, 0)] * (inputs.ndim - 1) + [(0, missing)])
 
     def estimate_circuit_depth(self) -> int:
         """The number of layers of gates of the circuit as it is written, encoding included."""

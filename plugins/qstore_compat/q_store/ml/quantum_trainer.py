@@ -45,7 +45,7 @@ class TrainingMetrics:
         learning_rate: That of the settings.
         circuit_execution_time_ms: The mean wall time of a step, milliseconds.
         epoch_time_ms: The wall time of the epoch, validation included, milliseconds.
-        n_circuit_executions: Circuits of its steps, without validation.
+        n_circuit_executions: Circuits of its steps, without validation; with it for epochs of an earlier process.
         val_loss: The loss on the validation data, where there is any.
     """
 
@@ -70,7 +70,7 @@ class TrainingMetrics:
             learning_rate,
             1000 * float(np.mean([step.seconds for step in steps])) if steps else 0.0,
             1000 * found.seconds,
-            sum(step.circuits for step in steps),
+            sum(step.circuits for step in steps) if steps else found.circuits,
             found.val_loss,
         )
 
@@ -165,6 +165,8 @@ class QuantumTrainer:
         train_loader: Loader,
         val_loader: Loader | None = None,
         epochs: int | None = None,
+        *,
+        resume: bool = False,
     ) -> None:
         """Train a model in place; `training_history` has an entry for each epoch afterwards.
 
@@ -173,10 +175,11 @@ class QuantumTrainer:
             train_loader: Any re-iterable, sync or async, of `(x, y)` batches; x in half turns.
             val_loader: The same, for validation after each epoch.
             epochs: How many; None: the configuration's.
+            resume: Go on with the run in the checkpoint directory if there is one; then `epochs` counts all of it.
         """
         held_out = None if val_loader is None else adapted(val_loader)
         wanted = self.config.epochs if epochs is None else epochs
-        await self._trained(model, adapted(train_loader), held_out, wanted, first=0)
+        await self._trained(model, adapted(train_loader), held_out, wanted, first=0, resume=resume)
 
     async def train_epoch(self, model: QuantumModel, data_loader: Loader, epoch: int) -> TrainingMetrics:
         """Train for one epoch, which the metrics call number `epoch`; the loader need not be iterable again."""
@@ -245,10 +248,11 @@ class QuantumTrainer:
         *,
         first: int,
         keep: bool = True,
+        resume: bool = False,
     ) -> list[TrainingMetrics]:
         self._place(model)
         done = len(self._tracker.steps)
-        found = await self.core.train(model, loader, val_loader, epochs)
+        found = await self.core.train(model, loader, val_loader, epochs, resume)
         steps = self._tracker.steps[done:]
         history = [
             TrainingMetrics.of(
