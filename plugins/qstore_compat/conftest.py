@@ -13,7 +13,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("default::q_store.changes.QStoreCompatWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore::q_store.changes.QStoreCompatWarning"))
 
 
 @pytest.fixture(autouse=True)

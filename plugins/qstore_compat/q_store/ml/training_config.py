@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,11 +43,11 @@ class TrainingConfig:
     (0.001, 32, 'adaptive')
     """
 
-    pinecone_api_key: str | None = None
+    pinecone_api_key: str | None = field(default=None, repr=False)
     pinecone_environment: str = "us-east-1"
     pinecone_index_name: str | None = None
     quantum_sdk: str = "mock"
-    quantum_api_key: str | None = None
+    quantum_api_key: str | None = field(default=None, repr=False)
     quantum_target: str = "simulator"
     learning_rate: float = 0.01
     batch_size: int = 32
