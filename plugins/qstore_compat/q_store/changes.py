@@ -46,6 +46,7 @@ def forget() -> None:
 
 
 _DATABASE = "the quantum database was never simulated; what stores results and vectors is a plugin of qstore_core"
+_IONQ = "use BackendManager().initialize(sdk='ionq', api_key=...) with the plugin qstore-ionq"
 REMOVED: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -65,7 +66,9 @@ REMOVED: Mapping[str, str] = MappingProxyType(
             ),
             _DATABASE,
         ),
-        "IonQQuantumBackend": "use BackendManager().initialize(sdk='ionq', api_key=...) with qstore-ionq",
+        **dict.fromkeys(("CirqIonQBackend", "IonQQuantumBackend", "QiskitIonQBackend"), _IONQ),
+        "FiniteDifferenceGradient": "use QuantumGradientComputer, or TrainingConfig(gradient_method='finite_diff')",
+        "HardwareEfficientLayerConfig": "HardwareEfficientQuantumLayer.get_config() gives a LayerConfig",
         "NaturalGradientComputer": "its Fisher matrix was all ones; use TrainingConfig(gradient_method='adaptive')",
         "QuantumConvolutionalLayer": "build the windows as a qstore_core.QuantumCircuit and give it as ansatz=",
         "QuantumPoolingLayer": "it was classical: numpy.max or numpy.mean over x.reshape(-1, pool_size)",

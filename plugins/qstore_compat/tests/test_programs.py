@@ -99,3 +99,11 @@ def test_the_long_example_runs_and_its_numbers_agree(tmp_path: Path) -> None:
     assert number("circuits in all: ", output) == sum(map(float, re.findall(r", (\d+) circuits, ", output)))
     assert number("fewer circuits by a factor of ", output) == pytest.approx(96 / 20, abs=0.05)
     assert not list(tmp_path.iterdir())
+
+
+def test_both_names_train_to_the_same_parameters(run: Any) -> None:
+    text = (FOLDER.parents[1] / "docs" / "migration.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    output = run(program).output
+    assert "the same parameters: True" in output
+    assert "after 120 circuits" in output

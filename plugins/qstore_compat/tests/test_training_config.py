@@ -52,7 +52,7 @@ def test_a_value_is_checked_when_it_is_set_and_the_old_one_kept() -> None:
     with pytest.raises(ConfigurationError, match="learning_rate=-1"):
         config.learning_rate = -1.0
     assert config.learning_rate == 0.01
-    with pytest.raises(ConfigurationError, match="no setting 'learning_rte'"):
+    with pytest.raises(ConfigurationError, match="did you mean 'learning_rate'"):
         config.learning_rte = 0.1  # type: ignore[attr-defined]
     with pytest.raises(ConfigurationError, match="batch_size"):
         TrainingConfig(batch_size=0)

@@ -11,7 +11,7 @@ from typing import Any
 from q_store.changes import changed
 from qstore_core import Budget
 from qstore_core import TrainingConfig as CoreConfig
-from qstore_core.errors import ConfigurationError
+from qstore_core.errors import UnknownNameError
 from qstore_core.losses import LossLike
 
 NO_STORE = "mock-key"
@@ -86,16 +86,15 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         self.to_core()
-        self.__dict__["_made"] = True
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_made" not in self.__dict__:
-            self.__dict__[name] = value
-            return
-        if name not in {entry.name for entry in fields(self)}:
-            raise ConfigurationError(f"TrainingConfig has no setting {name!r}")
-        before = self.__dict__[name]
+        names = {entry.name for entry in fields(self)}
+        if name not in names:
+            raise UnknownNameError.of("setting of TrainingConfig", name, names)
+        is_made, before = len(self.__dict__) == len(names), self.__dict__.get(name)
         self.__dict__[name] = value
+        if not is_made:
+            return  # `__init__` sets one after the other; all of them are checked at its end
         try:
             self.to_core()
         except Exception:
