@@ -45,7 +45,7 @@ def forget() -> None:
     _told.clear()
 
 
-_DATABASE = "the quantum database was never simulated; what stores results and vectors is a plugin of qstore_core"
+_DATABASE = "it belonged to the database, which is not here: q_store has backends and training"
 _IONQ = "use BackendManager().initialize(sdk='ionq', api_key=...) with the plugin qstore-ionq"
 REMOVED: Mapping[str, str] = MappingProxyType(
     {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import q_store
@@ -80,6 +82,17 @@ def test_a_change_is_told_once() -> None:
     with pytest.warns(QStoreCompatWarning) as told:
         [changed("this", "is that") for _ in range(3)]
     assert [str(warning.message) for warning in told] == ["this: is that"]
+
+
+def test_every_change_is_in_the_guide() -> None:
+    folder = Path(__file__).parents[1]
+    source = "".join(path.read_text(encoding="utf-8") for path in (folder / "q_store").rglob("*.py"))
+    guide = (folder.parents[1] / "docs" / "migration.md").read_text(encoding="utf-8")
+    told = re.findall(r"changed\(\s*f?\"([^\"]+)\"", source)
+    assert len(told) > 10
+    words = {name: re.findall(r"[a-z_]{5,}|[A-Z]\w+", name)[-1] for name in told if name != "an example"}
+    assert [name for name, word in words.items() if word not in guide] == []
+    assert [name for name in REMOVED if name not in guide and "database" not in REMOVED[name]] == []
 
 
 HEAVY = {"cirq", "qiskit", "pinecone", "sklearn", "scipy", "matplotlib", "tqdm", "click", "qstore_mock"}

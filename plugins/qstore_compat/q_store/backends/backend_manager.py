@@ -82,6 +82,8 @@ class BackendManager:
         """
         backend = CoreBackend(open_core(sdk, api_key=api_key, target=target, **options))
         await backend.initialize()
+        if sdk in self._backends:
+            await self._backends[sdk].close()
         self.register_backend(sdk, backend, set_as_default=True)
         return backend
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from q_store.backends.circuits import GateType, QuantumCircuit, QuantumGate, as_core
+from q_store.backends.circuits import INTO_Z, GateType, QuantumCircuit, QuantumGate, as_core
 from q_store.backends.interface import BackendCapabilities, BackendType, ExecutionResult, QuantumBackend
 from q_store.changes import changed
 from q_store.randomness import program_seed
@@ -17,16 +17,12 @@ from qstore_core import __version__ as core_version
 from qstore_core.arrays import FloatArray
 from qstore_core.circuit_groups import bound_angles
 from qstore_core.errors import ConfigurationError
+from qstore_core.gates import GATES
 from qstore_core.measurement import register_group
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 
 _UNLIMITED = 2**31 - 1
-_INTO_Z: dict[str, tuple[tuple[GateType, float], ...]] = {
-    "X": ((GateType.RY, -np.pi / 2),),
-    "Y": ((GateType.RX, np.pi / 2),),
-    "Z": (),
-}
 
 
 class CoreBackend(QuantumBackend):
@@ -88,7 +84,7 @@ class CoreBackend(QuantumBackend):
 
     def get_backend_info(self) -> dict[str, Any]:
         """What it is; `executions` counts the calls of `execute_circuit`, not the circuits of training."""
-        kind = _kind(self.core).value
+        kind, is_remote = _kind(self.core).value, isinstance(self.core, RemoteBackend)
         return {
             "name": self.name,
             "type": kind,
@@ -96,8 +92,8 @@ class CoreBackend(QuantumBackend):
             "provider": self.core.name.partition(".")[0],
             "version": core_version,
             "max_qubits": self.core.capabilities.max_qubits,
-            "status": "available",
-            "queue_depth": None if isinstance(self.core, RemoteBackend) else 0,
+            "status": "not asked" if is_remote else "available",
+            "queue_depth": None if is_remote else 0,
             "executions": self._executions,
         }
 
@@ -174,14 +170,13 @@ def measured_circuit(
     >>> measured_circuit(structure, [0.5], MeasurementGroup(((0, "X"),))).gates
     [rx(0, params={'angle': 0.5}), ry(0, params={'angle': -1.5707963267948966}), measure(0)]
     """
-    from qstore_core.gates import GATES
-
     circuit, values = QuantumCircuit(structure.n_qubits), iter(angles)
     for name, qubits in structure.gates:
         angle = {"angle": float(next(values))} if GATES[name].has_angle else None
         circuit.add_gate(QuantumGate(GateType(name), list(qubits), angle))
     for qubit, letter in group.basis:
-        for kind, turn in _INTO_Z[letter]:
+        if letter in INTO_Z:
+            kind, turn = INTO_Z[letter]
             circuit.add_gate(QuantumGate(kind, [qubit], {"angle": turn}))
     for qubit in group.qubits:
         circuit.add_gate(QuantumGate(GateType.MEASURE, [qubit]))

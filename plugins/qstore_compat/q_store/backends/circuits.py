@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from math import pi
+from types import MappingProxyType
 from typing import Any
 
 from q_store.changes import changed
@@ -37,6 +39,12 @@ class GateType(Enum):
     SWAP = "swap"
     TOFFOLI = "toffoli"
     MEASURE = "measure"
+
+
+INTO_Z: Mapping[str, tuple[GateType, float]] = MappingProxyType(
+    {"X": (GateType.RY, -pi / 2), "Y": (GateType.RX, pi / 2)}
+)
+"""The rotation after which measuring Z is measuring another letter."""
 
 
 @dataclass

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from q_store.backends.circuit_builder import CircuitBuilder, amplitude_encode_to_circuit
-from q_store.backends.circuits import QuantumCircuit
+from q_store.backends.circuits import INTO_Z, QuantumCircuit, QuantumGate
 from q_store.changes import changed
 from qstore_core.arrays import FloatArray
 from qstore_core.errors import ConfigurationError, UnknownNameError
-
-_INTO_Z: Mapping[str, Callable[[CircuitBuilder, int, int], object]] = MappingProxyType(
-    {
-        "X": lambda builder, qubit, sign: builder.ry(qubit, -sign * np.pi / 2),
-        "Y": lambda builder, qubit, sign: builder.rx(qubit, sign * np.pi / 2),
-        "Z": lambda builder, qubit, sign: builder,
-    }
-)
-"""The rotation after which Z stands for another letter (sign 1), or that undoes it (sign -1)."""
 
 _KINDS: Mapping[str, str] = MappingProxyType(
     {"ZZFeatureMap": "zz", "PauliFeatureMap": "pauli", "zz": "zz", "pauli": "pauli"}
@@ -53,7 +44,7 @@ class QuantumDataEncoder:
         """
         changed(
             "QuantumDataEncoder.amplitude_encode(...)",
-            "prepares the amplitudes exactly, with 2**n_qubits - 1 rotations and twice as many CNOTs. Q-Store turned "
+            "prepares the amplitudes exactly, with 2**n_qubits - 1 rotations between CNOTs. Q-Store turned "
             "each qubit by one entry and added CNOTs, which is another state",
         )
         values = _row(data)
@@ -127,7 +118,7 @@ class QuantumFeatureMap:
         """
         if paulis == "ZZ":
             return self.zz_feature_map(data)
-        if not paulis or set(paulis) - set(_INTO_Z) or len(paulis) > self.n_qubits:
+        if not paulis or set(paulis) - {"X", "Y", "Z"} or len(paulis) > self.n_qubits:
             raise ConfigurationError(f"paulis is a word of 1 to {self.n_qubits} letters X, Y and Z, not {paulis!r}")
         if paulis != "Z":
             changed(
@@ -157,15 +148,21 @@ def _rotate(builder: CircuitBuilder, values: FloatArray, word: str) -> None:
     size = len(word)
     for first in range(len(values) - size + 1):
         places = range(first, first + size)
-        for qubit, letter in zip(places, word, strict=True):
-            _INTO_Z[letter](builder, qubit, 1)
+        _turn(builder, word, first, 1.0)
         for qubit in places[:-1]:
             builder.cnot(qubit, qubit + 1)
         builder.rz(places[-1], float(np.prod(values[first : first + size])))
         for qubit in reversed(places[:-1]):
             builder.cnot(qubit, qubit + 1)
-        for qubit, letter in zip(places, word, strict=True):
-            _INTO_Z[letter](builder, qubit, -1)
+        _turn(builder, word, first, -1.0)
+
+
+def _turn(builder: CircuitBuilder, word: str, first: int, sign: float) -> None:
+    """Turn every letter into Z, or with sign -1 back."""
+    for qubit, letter in enumerate(word, start=first):
+        if letter in INTO_Z:
+            kind, angle = INTO_Z[letter]
+            builder.circuit.add_gate(QuantumGate(kind, [qubit], {"angle": sign * angle}))
 
 
 def _row(data: ArrayLike) -> FloatArray:

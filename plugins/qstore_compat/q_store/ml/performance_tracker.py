@@ -125,7 +125,7 @@ class PerformanceTracker:
         """Totals and rates: those of qstore, and Q-Store's further names for them.
 
         `total_circuits` counts validation too; `total_runtime_s` is the wall time of the steps, and
-        `circuits_per_second` goes by the time spent running circuits.
+        `circuits_per_second` goes by the time spent running circuits; `avg_cache_hit_rate` is that of all look-ups.
         """
         stats = {
             **self.core.get_statistics(),
