@@ -67,12 +67,7 @@ REMOVED: Mapping[str, str] = MappingProxyType(
             _DATABASE,
         ),
         **dict.fromkeys(("CirqIonQBackend", "IonQQuantumBackend", "QiskitIonQBackend"), _IONQ),
-        "FiniteDifferenceGradient": "use QuantumGradientComputer, or TrainingConfig(gradient_method='finite_diff')",
         "HardwareEfficientLayerConfig": "HardwareEfficientQuantumLayer.get_config() gives a LayerConfig",
-        "NaturalGradientComputer": "its Fisher matrix was all ones; use TrainingConfig(gradient_method='adaptive')",
-        "QuantumConvolutionalLayer": "build the windows as a qstore_core.QuantumCircuit and give it as ansatz=",
-        "QuantumPoolingLayer": "it was classical: numpy.max or numpy.mean over x.reshape(-1, pool_size)",
-        "SPSAOptimizerWithAdaptiveGains": "TrainingConfig(gradient_method='adaptive') plans by measured noise",
     }
 )
 """The names of Q-Store v3.2 and v3.3 that are not here, and what to do without them."""
@@ -81,8 +76,8 @@ REMOVED: Mapping[str, str] = MappingProxyType(
 def missing(module: str, name: str) -> ImportError | AttributeError:
     """What to raise for a name that a module does not have.
 
-    >>> print(missing("q_store.ml", "QuantumPoolingLayer"))
-    q_store.ml has no QuantumPoolingLayer: it was classical: numpy.max or numpy.mean over x.reshape(-1, pool_size)
+    >>> print(missing("q_store", "QuantumDatabase"))
+    q_store has no QuantumDatabase: it belonged to the database, which is not here: q_store has backends and training
     """
     if name in REMOVED:
         return RemovedNameError(f"{module} has no {name}: {REMOVED[name]}")

@@ -13,12 +13,15 @@ from q_store.backends import BackendManager, CircuitBuilder, ExecutionResult, Qu
 from q_store.ml import (
     AdaptiveGradientOptimizer,
     CircuitBatchManager,
+    FiniteDifferenceGradient,
     GradientMethodScheduler,
+    NaturalGradientComputer,
     ParallelSPSAEstimator,
     QuantumGradientComputer,
     QuantumLayer,
     QuantumModel,
     SPSAGradientEstimator,
+    SPSAOptimizerWithAdaptiveGains,
     SubsampledSPSAEstimator,
 )
 
@@ -75,6 +78,47 @@ def test_shifting_the_loss_itself_would_have_been_wrong(probabilities_of: Any) -
 
     shifted = [(value(POINT + move) - value(POINT - move)) / 2 for move in np.pi / 2 * np.eye(3)]
     assert np.abs(shifted - differences(entropy_like, probabilities_of)).max() > 0.1
+
+
+def test_the_natural_gradient_undoes_a_change_of_scale(manager: BackendManager) -> None:
+    def scaled(p: Any) -> QuantumCircuit:
+        return CircuitBuilder(2).ry(0, 2 * p[0]).ry(1, 0.5 * p[1]).build()
+
+    computer = NaturalGradientComputer(manager.get_backend())
+    with pytest.warns(QStoreCompatWarning, match="Fisher information of the outcomes"):
+        found = asyncio.run(computer.compute_natural_gradients(scaled, entropy_like, POINT[:2], shots=None))
+    plain = asyncio.run(
+        QuantumGradientComputer(manager.get_backend()).compute_gradients(scaled, entropy_like, POINT[:2], shots=None)
+    )
+    # the Fisher information of RY(w t) on a qubit of its own is w squared
+    assert found.gradients == pytest.approx(plain.gradients / [4.0, 0.25], rel=1e-5)
+    assert (found.method, found.n_circuit_executions) == ("natural_gradient", 5)
+
+
+def test_finite_differences_take_any_builder_and_count(manager: BackendManager, ran: Any) -> None:
+    def bent(p: Any) -> QuantumCircuit:
+        return CircuitBuilder(1).ry(0, np.sin(p[0]) + p[1] ** 2).build()
+
+    differences = FiniteDifferenceGradient(manager.get_backend())
+    with pytest.warns(QStoreCompatWarning, match="exact probabilities"):
+        found = asyncio.run(differences.compute_gradients(bent, lambda r: r.probabilities.get("1", 0.0), POINT[:2]))
+    slope = np.sin(np.sin(0.3) + 0.49) / 2
+    assert found.gradients == pytest.approx([slope * np.cos(0.3), slope * 2 * -0.7], abs=1e-3)
+    assert found.n_circuit_executions == ran.circuits == 3
+
+
+def test_adaptive_gains_follow_their_rule(manager: BackendManager) -> None:
+    optimizer = SPSAOptimizerWithAdaptiveGains(manager.get_backend(), adapt_every=2)
+
+    async def flat() -> None:
+        for _ in range(3):
+            await optimizer.estimate_gradient(build, lambda result: 1.0, POINT, shots=10)
+
+    asyncio.run(flat())
+    assert (optimizer.spsa.c_initial, optimizer.spsa.a_initial) == pytest.approx((0.09, 0.011))
+    assert optimizer.get_statistics()["gradient_history_length"] == 3
+    optimizer.reset()
+    assert optimizer.get_statistics()["loss_history_length"] == optimizer.spsa.iteration == 0
 
 
 def test_frozen_parameters_cost_nothing(manager: BackendManager) -> None:

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from q_store import QStoreCompatWarning
 from q_store.backends import BackendManager
-from q_store.ml import HardwareEfficientQuantumLayer, LayerConfig, QuantumLayer, QuantumModel
+from q_store.ml import (
+    HardwareEfficientQuantumLayer,
+    LayerConfig,
+    QuantumConvolutionalLayer,
+    QuantumLayer,
+    QuantumModel,
+    QuantumPoolingLayer,
+)
 
 from qstore_core import ConfigurationError, UnknownNameError
 
@@ -130,6 +137,34 @@ def test_a_models_state_comes_back() -> None:
     assert first.save_state()["config"] == {"input_dim": 2, "n_qubits": 2, "output_dim": 1, "depth": 1}
     with pytest.raises(ConfigurationError, match="quantum_layer"):
         second.load_state({})
+
+
+def test_a_convolution_is_the_same_circuit_on_every_window(manager: BackendManager, ran: Any) -> None:
+    layer = QuantumConvolutionalLayer(4, 1, manager.get_backend(), kernel_size=2, stride=2)
+    layer.parameters = np.arange(6) / 10
+    x = np.array([0.1, -0.4, 0.8, 0.3])
+    found = asyncio.run(layer.forward(x, shots=None))
+    # RX, RY, RZ turn the vector (sin x pi, 0, cos x pi), of which Z is left
+    angles = np.array([layer.parameters[[0, 1]], layer.parameters[[3, 4]]])
+    z = np.cos(angles[:, 1]) * np.cos(angles[:, 0]) * np.cos(np.pi * x.reshape(2, 2)) - np.sin(angles[:, 1]) * np.sin(
+        np.pi * x.reshape(2, 2)
+    )
+    assert found == pytest.approx(z.mean(axis=1))
+    assert (ran.circuits, ran.jobs) == (2, 1)
+    layer.freeze_parameters([0])
+    assert not layer.model.trainable[0]
+    with pytest.raises(ConfigurationError, match="4 inputs"):
+        asyncio.run(layer.forward([0.1]))
+    with pytest.raises(ConfigurationError, match="kernel_size"):
+        QuantumConvolutionalLayer(2, 1, kernel_size=3)
+
+
+def test_pooling_takes_the_largest_or_the_mean() -> None:
+    x = [1.0, 4.0, 2.0]
+    assert asyncio.run(QuantumPoolingLayer().forward(x)).tolist() == [4.0, 2.0]
+    assert asyncio.run(QuantumPoolingLayer(3, "average").forward(x)).tolist() == [pytest.approx(7 / 3)]
+    with pytest.raises(UnknownNameError, match="average"):
+        QuantumPoolingLayer(method="median")
 
 
 def test_the_seed_of_numpy_is_that_of_the_parameters() -> None:

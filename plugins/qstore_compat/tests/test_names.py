@@ -25,7 +25,8 @@ ML = """
     QuantumTrainer QuantumModel TrainingConfig TrainingMetrics QuantumLayer HardwareEfficientQuantumLayer
     SPSAGradientEstimator ParallelSPSAEstimator SubsampledSPSAEstimator QuantumGradientComputer
     AdaptiveGradientOptimizer GradientMethodScheduler CircuitBatchManager QuantumCircuitCache AdaptiveCircuitCache
-    PerformanceTracker QuantumDataEncoder QuantumFeatureMap GradientResult
+    PerformanceTracker QuantumDataEncoder QuantumFeatureMap GradientResult QuantumConvolutionalLayer
+    QuantumPoolingLayer FiniteDifferenceGradient NaturalGradientComputer SPSAOptimizerWithAdaptiveGains
 """.split()
 MODULES = {
     "backends.backend_manager": "BackendManager MockQuantumBackend create_default_backend_manager setup_ionq_backends",
@@ -34,13 +35,13 @@ MODULES = {
     "ml.circuit_batch_manager": "CircuitBatchManager",
     "ml.circuit_cache": "QuantumCircuitCache AdaptiveCircuitCache",
     "ml.data_encoder": "QuantumDataEncoder QuantumFeatureMap",
-    "ml.gradient_computer": "QuantumGradientComputer",
+    "ml.gradient_computer": "QuantumGradientComputer FiniteDifferenceGradient NaturalGradientComputer",
     "ml.parallel_spsa_estimator": "ParallelSPSAEstimator SubsampledSPSAEstimator",
     "ml.performance_tracker": "PerformanceTracker",
-    "ml.quantum_layer": "QuantumLayer",
+    "ml.quantum_layer": "QuantumLayer LayerConfig QuantumConvolutionalLayer QuantumPoolingLayer",
     "ml.quantum_layer_v2": "HardwareEfficientQuantumLayer",
     "ml.quantum_trainer": "QuantumTrainer QuantumModel TrainingConfig TrainingMetrics",
-    "ml.spsa_gradient_estimator": "SPSAGradientEstimator",
+    "ml.spsa_gradient_estimator": "SPSAGradientEstimator SPSAOptimizerWithAdaptiveGains",
 }
 
 

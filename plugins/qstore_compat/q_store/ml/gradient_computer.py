@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,8 +14,11 @@ from q_store.changes import changed
 from q_store.ml.built import BuilderAndLoss
 from q_store.ml.outcome_shift import OutcomeShift
 from q_store.randomness import program_seed
+from qstore_core import CircuitBatchManager as CoreManager
 from qstore_core import GradientResult
 from qstore_core.errors import ConfigurationError
+from qstore_core.facades.calls import checked_parameters
+from qstore_core.losses import finite_loss
 
 
 class QuantumGradientComputer:
@@ -84,3 +88,97 @@ class QuantumGradientComputer:
         order = np.random.default_rng(program_seed()).permutation(n_parameters)
         frozen = order[batch_size:].tolist()
         return await self.compute_gradients(circuit_builder, loss_function, parameters, frozen, shots)
+
+
+class NaturalGradientComputer:
+    """The gradient, multiplied by the inverse of the Fisher information of the outcomes; from the same circuits.
+
+    Args:
+        backend: Where to run, of either kind.
+        regularization: What is added to the diagonal of the Fisher information.
+
+    >>> import asyncio
+    >>> from q_store.backends import CircuitBuilder, MockQuantumBackend
+    >>> computer = NaturalGradientComputer(MockQuantumBackend())
+    >>> def build(p):
+    ...     return CircuitBuilder(1).ry(0, p[0]).build()
+    >>> def one(result):
+    ...     return result.probabilities.get("1", 0.0)
+    >>> result = asyncio.run(computer.compute_natural_gradients(build, one, [0.5], shots=None))
+    >>> bool(np.isclose(result.gradients[0], np.sin(0.5) / 2))  # the Fisher information of one rotation is 1
+    True
+    """
+
+    def __init__(self, backend: object, regularization: float = 1e-8) -> None:
+        self.backend = backend
+        self.regularization = regularization
+        self.core = OutcomeShift(core_backend(backend), seed=program_seed())
+
+    async def compute_natural_gradients(
+        self,
+        circuit_builder: Callable[[Any], object],
+        loss_function: Callable[[Any], float],
+        parameters: ArrayLike,
+        shots: int | None = 1000,
+    ) -> GradientResult:
+        """The natural gradient; arguments as for `QuantumGradientComputer`."""
+        changed(
+            "NaturalGradientComputer.compute_natural_gradients(...)",
+            "goes by the Fisher information of the outcomes. Q-Store went by a matrix of ones",
+        )
+        pair = BuilderAndLoss(circuit_builder, loss_function)
+        return await self.core.gradient(pair, parameters, shots, regularization=self.regularization)
+
+
+class FiniteDifferenceGradient:
+    """Forward differences of a loss of results, from exact probabilities.
+
+    Args:
+        backend: Where to run, of either kind.
+        epsilon: The step, radians.
+
+    >>> import asyncio
+    >>> from q_store.backends import CircuitBuilder, MockQuantumBackend
+    >>> differences = FiniteDifferenceGradient(MockQuantumBackend())
+    >>> def build(p):
+    ...     return CircuitBuilder(1).ry(0, p[0] ** 2).build()
+    >>> def one(result):
+    ...     return result.probabilities.get("1", 0.0)
+    >>> result = asyncio.run(differences.compute_gradients(build, one, [0.5]))
+    >>> result.gradients.round(3), result.n_circuit_executions
+    (array([0.124]), 2)
+    """
+
+    def __init__(self, backend: object, epsilon: float = 1e-4) -> None:
+        self.backend = backend
+        self.epsilon = epsilon
+        self.core = CoreManager(core_backend(backend), seed=program_seed())
+
+    async def compute_gradients(
+        self,
+        circuit_builder: Callable[[Any], object],
+        loss_function: Callable[[Any], float],
+        parameters: ArrayLike,
+        shots: int | None = None,
+    ) -> GradientResult:
+        """The differences; any builder will do. `shots` other than None need a larger `epsilon`."""
+        changed(
+            "FiniteDifferenceGradient.compute_gradients(...)",
+            "takes exact probabilities unless shots= says otherwise. Q-Store sampled, and a difference of 1e-4 drowns "
+            "in the noise of any number of shots",
+        )
+        pair, point = BuilderAndLoss(circuit_builder, loss_function), checked_parameters(parameters)
+        begin = time.perf_counter()
+        points = np.vstack([point, point + self.epsilon * np.eye(len(point))])
+        with self.core.executor.tracker.metered() as meter:
+            results = await self.core.execute_batch([pair.build(row) for row in points], shots)
+        base, *moved = [finite_loss(pair.loss(result)) for result in results]
+        return GradientResult(
+            (np.array(moved) - base) / self.epsilon,
+            base,
+            n_circuit_executions=meter.total.circuits,
+            n_shots=meter.total.shots,
+            n_jobs=meter.total.jobs,
+            method="finite_difference",
+            computation_time_ms=1000 * (time.perf_counter() - begin),
+        )

@@ -41,6 +41,7 @@ class LiveModel(CoreModel):
         depth: Layers.
         hardware_efficient: RY and RZ in each, else RX, RY and RZ.
         entanglement: Which qubits the CNOTs connect.
+        ansatz: A circuit of qstore instead, whose features are its own.
         readout: One observable for each output; None: means of Z.
         seed: For the initial parameters; None: one that follows `numpy.random.seed`.
 
@@ -60,17 +61,19 @@ class LiveModel(CoreModel):
         depth: int = 4,
         hardware_efficient: bool = False,
         entanglement: str = "linear",
+        ansatz: object = None,
         readout: Sequence[Observable] | None = None,
         seed: int | None = None,
     ) -> None:
         kind = HardwareEfficientAnsatz if hardware_efficient else RotationAnsatz
+        layers = kind(entanglement=entanglement, encoding=HalfTurnEncoding(input_dim, n_qubits))
         super().__init__(
             input_dim,
             n_qubits,
             output_dim,
             None if backend is None else core_backend(backend),
             depth=depth,
-            ansatz=kind(entanglement=entanglement, encoding=HalfTurnEncoding(input_dim, n_qubits)),
+            ansatz=layers if ansatz is None else ansatz,
             readout=readout,
             seed=program_seed() if seed is None else seed,
         )

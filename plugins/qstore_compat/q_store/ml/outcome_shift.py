@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,17 +71,34 @@ class OutcomeShift(Facade):
     """Runs the unshifted and all shifted circuits of a builder as one batch, and folds them into a gradient."""
 
     async def gradient(
-        self, pair: BuilderAndLoss, parameters: ArrayLike, shots: int | None, *, frozen: Sequence[int]
+        self,
+        pair: BuilderAndLoss,
+        parameters: ArrayLike,
+        shots: int | None,
+        *,
+        frozen: Sequence[int] = (),
+        regularization: float | None = None,
     ) -> GradientResult:
-        """The gradient; `function_value` is the loss at the parameters."""
+        """The gradient; `function_value` is the loss at the parameters.
+
+        Args:
+            pair: The circuits and the loss.
+            parameters: `(n_parameters,)`, radians.
+            shots: How often each circuit is run; None for exact probabilities.
+            frozen: Parameters whose gradient is not needed.
+            regularization: What is added to the diagonal of the Fisher information of the outcomes, by whose inverse
+                the gradient is then multiplied; None: the gradient itself.
+        """
         point = checked_parameters(parameters)
         made = AffineAngles.of(pair, point, trained_parameters(len(point), frozen))
         with self._call() as key:
-            rounds = self._rounds(pair, made, shots, key)
+            rounds = self._rounds(pair, made, shots, key, regularization)
             result, _ = await self.executor.drive(rounds, label=f"gradient {key.step + 1}")
         return result
 
-    def _rounds(self, pair: BuilderAndLoss, made: AffineAngles, shots: int | None, key: StepKey) -> Rounds:
+    def _rounds(
+        self, pair: BuilderAndLoss, made: AffineAngles, shots: int | None, key: StepKey, regularization: float | None
+    ) -> Rounds:
         table = ShiftTable.of(made.structure, (made.matrix != 0).any(axis=0))
         n_rows = 1 + len(table.angles)
         angles = np.repeat(made.angles[None], n_rows, axis=0)
@@ -93,7 +110,25 @@ class OutcomeShift(Facade):
         weights = made.matrix[:, table.angles] * table.weights
         slopes = [_combined(shifted, row) for row in weights]
         gradients = np.array([_slope(pair, base, slope) for slope in slopes])
-        return GradientResult(gradients, finite_loss(pair.loss(base)), method="parameter_shift"), None
+        method = "parameter_shift"
+        if regularization is not None:
+            metric = fisher_information(base, slopes) + regularization * np.eye(len(gradients))
+            gradients, method = np.linalg.solve(metric, gradients), "natural_gradient"
+        return GradientResult(gradients, finite_loss(pair.loss(base)), method=method), None
+
+
+def fisher_information(base: ExecutionResult, slopes: Sequence[Mapping[str, float]]) -> FloatArray:
+    """`F_ij = sum_b dp_b/di dp_b/dj / p_b` over the outcomes b that occur, `(n_parameters, n_parameters)`.
+
+    >>> half = ExecutionResult({}, {"0": 0.5, "1": 0.5}, 0)
+    >>> fisher_information(half, [{"0": 0.5, "1": -0.5}])
+    array([[1.]])
+    """
+    outcomes = sorted(bits for bits, probability in base.probabilities.items() if probability > 0)
+    weights = np.array([base.probabilities[bits] for bits in outcomes])
+    table = np.array([[slope.get(bits, 0.0) for bits in outcomes] for slope in slopes])
+    information: FloatArray = (table / weights) @ table.T
+    return information
 
 
 def _combined(results: Sequence[ExecutionResult], weights: FloatArray) -> dict[str, float]:

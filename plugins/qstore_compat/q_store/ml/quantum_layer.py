@@ -11,9 +11,18 @@ from numpy.typing import ArrayLike
 
 from q_store.backends.circuits import GateType, QuantumCircuit, QuantumGate
 from q_store.changes import changed
+from q_store.ml.convolution import QuantumConvolutionalLayer, QuantumPoolingLayer
 from q_store.ml.live_model import LiveModel
 from qstore_core.arrays import FloatArray
 from qstore_core.errors import ConfigurationError, UnknownNameError
+
+__all__ = [
+    "HardwareEfficientQuantumLayer",
+    "LayerConfig",
+    "QuantumConvolutionalLayer",
+    "QuantumLayer",
+    "QuantumPoolingLayer",
+]
 
 _BASES = {"computational": "Z", "hadamard": "X"}
 

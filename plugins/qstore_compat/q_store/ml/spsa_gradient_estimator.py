@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from q_store.backends.bridge import core_backend
@@ -13,6 +14,7 @@ from q_store.ml.built import BuilderAndLoss
 from q_store.randomness import program_seed
 from qstore_core import GradientResult
 from qstore_core import SPSAGradientEstimator as CoreEstimator
+from qstore_core.arrays import FloatArray
 from qstore_core.facades.spsa import Gains
 
 
@@ -148,3 +150,66 @@ class SPSAGradientEstimator(GainSequences):
             "current_c_k": c_k,
             "current_a_k": a_k,
         }
+
+
+class SPSAOptimizerWithAdaptiveGains:
+    """SPSA whose gains follow the last ten calls.
+
+    Every `adapt_every` calls the perturbation grows by a tenth where the variance of the gradients' norms is above 1,
+    and shrinks by as much where it is below 0.1; the step size grows by a tenth where the loss changed by less than 1%.
+
+    Args:
+        backend: Where to run, of either kind.
+        adapt_every: How often.
+
+    Attributes:
+        spsa: The estimator.
+
+    >>> from q_store.backends import MockQuantumBackend
+    >>> SPSAOptimizerWithAdaptiveGains(MockQuantumBackend()).get_statistics()["gradient_history_length"]
+    0
+    """
+
+    def __init__(self, backend: object, adapt_every: int = 10) -> None:
+        self.backend = backend
+        self.adapt_every = adapt_every
+        self.spsa = SPSAGradientEstimator(backend)
+        self.gradient_history: list[FloatArray] = []
+        self.loss_history: list[float] = []
+
+    async def estimate_gradient(
+        self,
+        circuit_builder: Callable[[Any], object],
+        loss_function: Callable[[Any], float],
+        parameters: ArrayLike,
+        shots: int | None = 1000,
+        frozen_indices: Iterable[int] | None = None,
+    ) -> GradientResult:
+        """One estimate, as by `SPSAGradientEstimator`."""
+        if self.spsa.iteration and self.spsa.iteration % self.adapt_every == 0:
+            self._adapt()
+        result = await self.spsa.estimate_gradient(circuit_builder, loss_function, parameters, shots, frozen_indices)
+        self.gradient_history.append(result.gradients)
+        self.loss_history.append(result.function_value)
+        return result
+
+    def reset(self) -> None:
+        """Forget every call; the gains stay."""
+        self.spsa.reset()
+        self.gradient_history.clear()
+        self.loss_history.clear()
+
+    def get_statistics(self) -> dict[str, Any]:
+        """Those of the estimator, and how many calls are remembered."""
+        lengths = {
+            "gradient_history_length": len(self.gradient_history),
+            "loss_history_length": len(self.loss_history),
+        }
+        return {**self.spsa.get_statistics(), **lengths}
+
+    def _adapt(self) -> None:
+        spread = float(np.var([np.linalg.norm(gradient) for gradient in self.gradient_history[-10:]]))
+        self.spsa.c_initial *= 1.1 if spread > 1.0 else 0.9 if spread < 0.1 else 1.0
+        first, last = self.loss_history[-10:][0], self.loss_history[-1]
+        if abs(first - last) < 0.01 * abs(first):
+            self.spsa.a_initial *= 1.1
