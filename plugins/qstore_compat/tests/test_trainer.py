@@ -14,7 +14,7 @@ from q_store import QStoreCompatWarning
 from q_store.backends import BackendManager, create_bell_state_circuit
 from q_store.ml import QuantumModel, QuantumTrainer, TrainingConfig
 
-from qstore_core import ArrayLoader, ConfigurationError, DataError, RunDirectoryError
+from qstore_core import ArrayLoader, Budget, BudgetExceededError, ConfigurationError, DataError, RunDirectoryError
 
 X = np.array([[0.0, 0.1], [0.5, 0.4], [0.1, 0.0], [0.4, 0.6]])
 Y = np.array([[1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]])
@@ -173,6 +173,14 @@ def test_the_batch_manager_counts_with_the_trainer(manager: BackendManager) -> N
     results = asyncio.run(trainer.batch_manager.execute_batch([create_bell_state_circuit()] * 3, shots=10))
     assert [result.total_shots for result in results] == [10] * 3
     assert trainer.performance_tracker.get_statistics()["total_circuits"] == 3
+
+
+def test_circuits_of_yours_are_charged_to_the_run(manager: BackendManager) -> None:
+    trainer = QuantumTrainer(config(budget=Budget(circuits=10)), manager)
+    asyncio.run(trainer.train(model(manager), LOADER, epochs=1))
+    asyncio.run(trainer.batch_manager.execute_batch([create_bell_state_circuit()] * 2, shots=10))
+    with pytest.raises(BudgetExceededError):
+        asyncio.run(trainer.batch_manager.execute_batch([create_bell_state_circuit()], shots=10))
 
 
 def test_a_model_without_a_backend_runs_on_the_managers(manager: BackendManager, ran: Any) -> None:

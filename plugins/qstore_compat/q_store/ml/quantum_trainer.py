@@ -112,6 +112,7 @@ class QuantumTrainer:
         self._loss: Callable[..., float] | None = None
         self._tracker = CoreTracker()
         self._cache: QuantumCircuitCache | None = None
+        self._early: CoreManager | None = None
         self._manager: CircuitBatchManager | None = None
         self._core = self._made(None)
         self._measured = PerformanceTracker.of(self._tracker, self._hit_rate)
@@ -145,13 +146,14 @@ class QuantumTrainer:
 
     @property
     def batch_manager(self) -> CircuitBatchManager | None:
-        """Runs circuits of yours, counted with the training's; None where the settings turn it off."""
+        """Runs circuits of yours, counted with the training's and under its budget; None where it is turned off."""
         if not self.core.config.enable_batch_execution:
             return None
-        if self._manager is None:
-            core = CoreManager(
-                core_backend(self.backend), cache=self.core.circuit_cache, tracker=self._tracker, seed=self._seed
-            )
+        try:
+            core = self.core.batch_manager
+        except ConfigurationError:  # there is no run yet
+            core = self._before_training()
+        if self._manager is None or self._manager.core is not core:
             self._manager = CircuitBatchManager.of(core)
         return self._manager
 
@@ -264,6 +266,17 @@ class QuantumTrainer:
             self.training_history += history
             self.current_epoch = history[-1].epoch
         return history
+
+    def _before_training(self) -> CoreManager:
+        if self._early is None:
+            self._early = CoreManager(
+                core_backend(self.backend),
+                cache=self.core.circuit_cache,
+                budget=self.config.budget,
+                seed=self._seed,
+                tracker=self._tracker,
+            )
+        return self._early
 
     def _place(self, model: QuantumModel) -> None:
         if not isinstance(model, QuantumModel):
