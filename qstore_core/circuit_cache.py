@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from qstore_core.batch import ExecutionResult
 from qstore_core.cache import Cache, CacheStatistics, MemoryCache, RecentlyUsed
 from qstore_core.circuit import QuantumCircuit
-from qstore_core.errors import CacheError, CircuitError, ConfigurationError
+from qstore_core.errors import CacheError, CircuitError, ConfigurationError, UnknownNameError
 from qstore_core.synchronous import run_sync
 
 V = TypeVar("V")
@@ -106,11 +106,23 @@ class QuantumCircuitCache:
         """Keep the result of a circuit; its metadata are JSON values."""
         run_sync(self.results.put_many({_result_key(circuit, parameters, shots, target): _encode(result)}))
 
-    def clear(self) -> None:
-        """Drop everything on all three levels and count from 0 again."""
-        self._compiled.clear()
-        self._optimized.clear()
-        run_sync(self.results.clear())
+    def clear(self, level: str | None = None) -> None:
+        """Drop everything on a level and count its hits and misses from 0 again.
+
+        Args:
+            level: "compiled", "optimized" or "results"; None: all three.
+
+        >>> QuantumCircuitCache().clear("results")
+        """
+        levels: dict[str, Callable[[], None]] = {
+            "compiled": self._compiled.clear,
+            "optimized": self._optimized.clear,
+            "results": lambda: run_sync(self.results.clear()),
+        }
+        if level is not None and level not in levels:
+            raise UnknownNameError.of("cache level", level, levels)
+        for name in levels if level is None else (level,):
+            levels[name]()
 
     def stats(self) -> CacheStatistics:
         """What the three levels did together, and what they hold."""

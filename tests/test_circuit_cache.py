@@ -22,6 +22,7 @@ from qstore_core import (
     QuantumCircuit,
     QuantumCircuitCache,
     SqliteCache,
+    UnknownNameError,
 )
 
 A, B = Parameter("a"), Parameter("b")
@@ -231,3 +232,14 @@ def test_results_outlive_the_process_in_a_file(tmp_path: Path) -> None:
     QuantumCircuitCache(results=first).cache_execution_result(CIRCUIT, [0.1, 0.2], 4, RESULT)
     first.close()
     assert QuantumCircuitCache(results=SqliteCache(path)).get_execution_result(CIRCUIT, [0.1, 0.2], 4) == RESULT
+
+
+def test_one_level_can_be_cleared_alone() -> None:
+    cache, circuit = QuantumCircuitCache(), QuantumCircuit(1).x(0)
+    cache.cache_compiled_circuit(circuit, "compiled")
+    cache.cache_optimized_circuit(circuit, "optimized")
+    cache.clear("compiled")
+    assert cache.get_compiled_circuit(circuit) is None
+    assert cache.get_optimized_circuit(circuit) == "optimized"
+    with pytest.raises(UnknownNameError, match="compiled, optimized, results"):
+        cache.clear("everything")

@@ -26,8 +26,13 @@ def project(folder: Path) -> dict[str, Any]:
 
 CORE = project(ROOT)
 PLUGINS = {folder.name: project(folder) for folder in FOLDERS}
+# A plugin's package is called like its folder, except for the old names of Q-Store: those are for people's programs,
+# not for qstore to find by an entry point.
+COMPAT, COMPAT_PACKAGE = "qstore_compat", "q_store"
+PACKAGES = {name: COMPAT_PACKAGE if name == COMPAT else name for name in PLUGINS}
 
 every_plugin = pytest.mark.parametrize("plugin", PLUGINS)
+every_registered_plugin = pytest.mark.parametrize("plugin", [name for name in PLUGINS if name != COMPAT])
 
 
 def test_all_versions_are_equal() -> None:
@@ -39,12 +44,18 @@ def test_all_versions_are_equal() -> None:
 def test_a_plugin_is_named_after_its_folder_and_shipped_whole(plugin: str) -> None:
     made = PLUGINS[plugin]
     assert made["project"]["name"] == plugin.replace("_", "-")
-    assert made["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == [plugin]
+    assert made["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == [PACKAGES[plugin]]
     assert (ROOT / "plugins" / plugin / made["project"]["readme"]).is_file()
-    assert (ROOT / "plugins" / plugin / plugin / "py.typed").is_file()
+    assert (ROOT / "plugins" / plugin / PACKAGES[plugin] / "py.typed").is_file()
 
 
-@every_plugin
+def test_the_old_names_are_no_plugin_that_qstore_loads() -> None:
+    assert "entry-points" not in PLUGINS[COMPAT]["project"]
+    names = {Requirement(text).name for text in PLUGINS[COMPAT]["project"]["dependencies"]}
+    assert names == {"qstore-core", "qstore-mock", "numpy"}
+
+
+@every_registered_plugin
 def test_a_plugins_entry_point_is_its_manifest(plugin: str) -> None:
     name = plugin.removeprefix("qstore_")
     assert PLUGINS[plugin]["project"]["entry-points"] == {"qstore": {name: plugin}}
@@ -94,9 +105,9 @@ def test_requirements_dev_installs_the_core_and_every_plugin() -> None:
 def test_the_workspace_and_the_layers_know_every_plugin() -> None:
     tools = CORE["tool"]
     assert set(tools["uv"]["sources"]) == {"qstore-core", *(name.replace("_", "-") for name in PLUGINS)}
-    assert set(tools["importlinter"]["root_packages"]) == {"qstore_core", *PLUGINS}
+    assert set(tools["importlinter"]["root_packages"]) == {"qstore_core", *PACKAGES.values()}
     _, core_knows_none, none_knows_another = tools["importlinter"]["contracts"]
-    assert set(core_knows_none["forbidden_modules"]) == set(none_knows_another["modules"]) == set(PLUGINS)
+    assert set(core_knows_none["forbidden_modules"]) == set(none_knows_another["modules"]) == set(PACKAGES.values())
 
 
 def test_only_the_root_configures_the_tools() -> None:
@@ -121,7 +132,7 @@ HEAVY = {"cirq", "qiskit", "qiskit_aer", "pinecone", "sklearn", "scipy", "pandas
 
 def test_importing_the_core_imports_nothing_heavy_and_no_plugin() -> None:
     imported = imported_by("import qstore_core")
-    assert not imported & (HEAVY | set(PLUGINS) | {"pytest", "aiohttp", "qstore_core.testing"})
+    assert not imported & (HEAVY | set(PACKAGES.values()) | {"pytest", "aiohttp", "qstore_core.testing"})
     assert not imported & {"importlib.metadata", "packaging"}
 
 
