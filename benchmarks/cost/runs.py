@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from qstore_mock import statevector
 from qstore_mock.backend import MockBackend
 
 from qstore_core import ArrayLoader, BatchResult, CircuitBatch, Cost, PerformanceTracker, TrainingConfig
@@ -17,11 +16,11 @@ from qstore_core.arrays import FloatArray
 from qstore_core.backend import Prices
 from qstore_core.epochs import train_epoch
 from qstore_core.losses import make_targets
-from qstore_core.measurement import measurement_plan
 from qstore_core.problem import GradientEstimator, Problem, Rounds, State
 from qstore_core.randomness import StepKey
 from qstore_core.run import Run, begin_run
 from qstore_core.surroundings import Surroundings
+from qstore_core.synchronous import run_sync
 from qstore_core.training import make_recipe
 
 from cost.methods import PRICES, Method
@@ -134,10 +133,11 @@ def exact_loss(task: Task, run: Run) -> float:
     model, state = run.recipe.model, run.state
     x, y = task.data
     reduction, affine = model.reduced(run.recipe.config.reduce)
-    plan = measurement_plan(reduction.observables)
-    program = MockBackend().compile(reduction.structure, plan.groups)
-    states = statevector.run(program, affine.angles(model.encode(x), state.parameters, len(x)))
-    outputs = plan.from_probabilities(statevector.group_probabilities(program, states))
+    simulator = MockBackend()
+    angles = affine.angles(model.encode(x), state.parameters, len(x))
+    batch = CircuitBatch(reduction.structure, angles, reduction.observables)
+    outputs = run_sync(simulator.execute(batch, simulator.compile(batch.structure, batch.groups))).expectations
+    assert outputs is not None
     return run.recipe.loss(outputs, make_targets(y, model.output_dim), state.loss_parameters).value
 
 
