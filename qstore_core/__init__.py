@@ -43,6 +43,8 @@ from qstore_core.errors import (
     PluginVersionError,
     QStoreError,
     RunDirectoryError,
+    StoreError,
+    StoreUnavailableError,
     TransientError,
     UnknownNameError,
 )
@@ -59,6 +61,8 @@ from qstore_core.problem import GradientEstimator, GradientResult, Problem
 from qstore_core.randomness import StepKey
 from qstore_core.registry import get_backend, plugins, register
 from qstore_core.sqlite_cache import SqliteCache
+from qstore_core.sqlite_store import SqliteStore
+from qstore_core.store import Store, StoreEntry, StoreInfo, StoreMatch
 from qstore_core.tracker import PerformanceTracker
 from qstore_core.trainer import QuantumTrainer
 from qstore_core.training import TrainingMetrics
@@ -131,7 +135,14 @@ __all__ = [
     "RunDirectoryError",
     "SPSAGradientEstimator",
     "SqliteCache",
+    "SqliteStore",
     "StepKey",
+    "Store",
+    "StoreEntry",
+    "StoreError",
+    "StoreInfo",
+    "StoreMatch",
+    "StoreUnavailableError",
     "TargetScaler",
     "TrainingConfig",
     "TrainingMetrics",
