@@ -25,6 +25,7 @@ from qstore_core.store import (
     check_dimension,
     check_metric,
     check_query,
+    normalised,
     scores_of,
 )
 from qstore_core.store_filter import to_sql
@@ -149,11 +150,14 @@ class SqliteStore(Store):
                 return []
             nearest = Nearest(top_k, metric)
             allowed = None if where is None else _numbers(connection, space, condition, arguments)
-            for numbers, matrix in self._tables.parts(connection, space, dimension):
+            if metric == "cosine":
+                wanted = normalised(wanted[None])[0]
+            scores = "dotproduct" if metric == "cosine" else metric  # of vectors of norm 1
+            for numbers, matrix in self._tables.parts(connection, space, dimension, metric):
                 if allowed is not None:
                     kept = np.isin(numbers, allowed, assume_unique=True)
                     numbers, matrix = numbers[kept], matrix[kept]
-                nearest.add(numbers, scores_of(matrix, wanted, metric))
+                nearest.add(numbers, scores_of(matrix, wanted, scores))
             return _matches(connection, nearest)
 
     def _fetch(self, ids: list[str], namespace: str) -> dict[str, StoreEntry]:

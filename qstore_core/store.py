@@ -220,11 +220,22 @@ def scores_of(matrix: Vectors, query: Vectors, metric: Metric) -> Vectors:
         difference = matrix - query
         squared: Vectors = np.einsum("ij,ij->i", difference, difference)
         return squared
-    products: Vectors = matrix @ query
+    products: Vectors = np.matmul(matrix, query)
     if metric == "dotproduct":
         return products
     norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix)) * np.linalg.norm(query)
-    return np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
+    cosines: Vectors = np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
+    return cosines
+
+
+def normalised(matrix: Vectors) -> Vectors:
+    """Rows of norm 1, in single precision; a zero row stays.
+
+    >>> normalised(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))[:, None]
+    return np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
 
 
 def _check_metadata(entry: StoreEntry) -> None:

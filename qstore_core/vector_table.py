@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qstore_core.errors import ConfigurationError
-from qstore_core.store import Metric, Vectors
+from qstore_core.store import Metric, Vectors, normalised
 
 MEBIBYTE = 2**20
 PART_BYTES = 2 * MEBIBYTE
@@ -37,7 +37,13 @@ class Nearest:
         self._scores = np.empty(0, dtype=np.float32)
 
     def add(self, numbers: NDArray[np.int64], scores: Vectors) -> None:
-        """Take in the scores of some entries."""
+        """Take in the scores of some entries, whose numbers are above those of all before."""
+        if len(self._scores) == self._top_k:
+            worst = self._scores[-1]
+            better = np.flatnonzero(scores < worst if self._sign > 0 else scores > worst)
+            if not len(better):
+                return
+            numbers, scores = numbers[better], scores[better]
         if len(scores) > self._top_k:
             least = np.partition(self._sign * scores, self._top_k - 1)[self._top_k - 1]
             kept = self._sign * scores <= least  # equal ones too, so that the order decides between them
@@ -81,13 +87,14 @@ class VectorTables:
         """Drop everything from memory."""
         self._tables.clear()
 
-    def parts(self, connection: sqlite3.Connection, space: int, dimension: int) -> Iterator[Part]:
-        """All vectors of a namespace as the connection's transaction sees them."""
+    def parts(self, connection: sqlite3.Connection, space: int, dimension: int, metric: Metric) -> Iterator[Part]:
+        """All vectors of a namespace as the connection's transaction sees them; for the cosine scaled to norm 1."""
         table = self._fresh_table(connection, space)
         yield from table.parts
         rows = max(1, PART_BYTES // (4 * dimension))
         room = True
-        for part in _read(connection, space, dimension, after=table.last, rows=rows):
+        for numbers, matrix in _read(connection, space, dimension, after=table.last, rows=rows):
+            part = numbers, normalised(matrix) if metric == "cosine" else matrix
             room = room and self._make_room(space, part[1].nbytes)  # once it is full, no later part: there are no gaps
             if room:
                 self._keep(table, part, rows)
