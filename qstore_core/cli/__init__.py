@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "runs": "qstore_core.cli.runs:runs",
         "jobs": "qstore_core.cli.runs:jobs",
         "cancel": "qstore_core.cli.runs:cancel",
+        "store": "qstore_core.cli.store:store",
         "backends": "qstore_core.cli.backends:backends",
         "plugins": "qstore_core.cli.plugins:plugins",
         "version": "qstore_core.cli.version:version",
