@@ -28,7 +28,7 @@ lint: $(INSTALLED)       ## style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)      ## measure: readouts, latency, caches, overhead, cost to a target, IonQ, Aer (half an hour)
+bench: $(INSTALLED)      ## measure: readouts, latency, caches, overhead, cost to a target, IonQ, Aer, the store (half an hour)
 	$(BIN)/python benchmarks/readout_and_initialisation.py
 	$(BIN)/python benchmarks/remote_latency.py
 	$(BIN)/python benchmarks/caches.py
@@ -37,6 +37,7 @@ bench: $(INSTALLED)      ## measure: readouts, latency, caches, overhead, cost t
 	$(BIN)/python benchmarks/ionq_compile.py
 	$(BIN)/python benchmarks/ionq_cost.py
 	$(BIN)/python benchmarks/aer_speed.py
+	$(BIN)/python benchmarks/store.py
 
 # Made anew when any project changes what it needs. A venv without a working pip is one whose making was interrupted.
 $(INSTALLED): requirements-dev.txt $(PROJECTS)

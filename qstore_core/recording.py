@@ -16,11 +16,10 @@ import numpy as np
 
 from qstore_core.checkpoint import Checkpoint
 from qstore_core.cost import Cost
-from qstore_core.errors import StoreError
 from qstore_core.run import Run
 from qstore_core.run_record import NAMESPACE, RunRecord, features_key, task_keys
 from qstore_core.store import Store, StoreEntry
-from qstore_core.store_start import Task, start_from_store, task_of
+from qstore_core.store_start import Task, close, start_from_store, task_of
 from qstore_core.task_vector import DIMENSION
 from qstore_core.training import Loader, TrainingMetrics
 
@@ -57,7 +56,7 @@ async def recorded(run: Run, loader: Loader, store: Store | None, last: int) -> 
     finally:
         run.recorder = None
         await recorder.finish()
-        await _closed(store)
+        await close(store)
 
 
 class StoreRecorder:
@@ -214,10 +213,3 @@ def run_id(run: Run, task: Task) -> str:
     state = run.state
     decided = json.dumps([state.model, dict(state.settings), str(state.seed)], sort_keys=True, default=str)
     return f"run-{hashlib.sha256(decided.encode() + task.tobytes()).hexdigest()[:16]}"
-
-
-async def _closed(store: Store) -> None:
-    try:
-        await store.close()
-    except Exception as error:
-        _log.warning("store: %s", StoreError(str(error)))

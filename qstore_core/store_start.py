@@ -95,7 +95,16 @@ async def stored_scaler(recipe: Recipe, x: ArrayLike, y: ArrayLike, store: Store
             return None
 
     found = await _nearest(store, task_keys(recipe), seen_by, own, "")
+    await close(store)
     return None if found is None else FeatureScaler.from_arrays(dict(found[0].scaler))
+
+
+async def close(store: Store) -> None:
+    """Close a store, whatever it says to that."""
+    try:
+        await store.close()
+    except Exception as error:
+        _log.warning("store: it could not be closed: %s", error)
 
 
 async def task_of(recipe: Recipe, loader: Loader, seed: int) -> Task:
