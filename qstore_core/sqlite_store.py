@@ -118,14 +118,19 @@ class SqliteStore(Store):
         return await asyncio.to_thread(self._describe)
 
     async def close(self) -> None:
-        with self._searching, self._file.connected():
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        with self._searching:
             self._tables.clear()
-            self._file.disconnect()
+            if self._file.is_open:  # else it would be opened, or made, to be closed
+                with self._file.connected():
+                    self._file.disconnect()
 
     def _upsert(self, entries: list[StoreEntry], namespace: str) -> None:
         if not entries:
             return
-        latest = {entry.id: entry for entry in entries}  # of two with one id the later counts
+        latest = _latest(entries)
         with self._file.connected() as connection, transaction(connection):
             dimension = self._settled(connection, len(entries[0].values))
             for entry in entries:
@@ -224,6 +229,11 @@ class SqliteStore(Store):
         values = (("metric", metric), ("dimension", str(dimension)))
         connection.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", values)
         return dimension
+
+
+def _latest(entries: list[StoreEntry]) -> dict[str, StoreEntry]:
+    """The entries by id; of two with one id the later counts."""
+    return {entry.id: entry for entry in entries}
 
 
 def _snapshot(connection: sqlite3.Connection) -> Any:

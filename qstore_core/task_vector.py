@@ -47,12 +47,12 @@ def task_vector(x: ArrayLike, targets: ArrayLike) -> NDArray[np.float32]:
     if len(goals) != n_samples:
         raise DataError(f"there are {n_samples} samples and {len(goals)} labels; they must be as many")
     z, t = _standard(features), _standard(goals)
-    products = np.stack([z[:, i] * z[:, j] for i, j in zip(*np.triu_indices(z.shape[1]), strict=True)], axis=1)
     shape = np.stack([features.mean(axis=0), features.std(axis=0), (z**3).mean(axis=0), (z**4).mean(axis=0) - 3])
-    upper = np.triu_indices(z.shape[1], 1)
+    pairs, upper = np.triu_indices(z.shape[1]), np.triu_indices(z.shape[1], 1)
+    curvature = np.stack([(z.T @ (column[:, None] * z) / n_samples)[pairs] for column in t.T])
     blocks = {
         "relation": t.T @ z / n_samples,
-        "curvature": t.T @ products / n_samples,
+        "curvature": curvature,
         "shape": np.tanh(shape),
         "correlation": (z.T @ z / n_samples)[upper],
         "labels": np.tanh(np.stack([goals.mean(axis=0), goals.std(axis=0)])),

@@ -85,6 +85,11 @@ def test_without_a_store_the_commands_say_how_to_have_one(here: Path) -> None:
     assert "needs a store" in qstore(*TRAIN, "--warm-start", "store", status=2).stderr
 
 
+def test_several_splits_do_not_learn_from_one_another(here: Path) -> None:
+    told = qstore(*TRAIN, "--store", "sqlite", "--warm-start", "store", "--splits", "2", status=2).stderr
+    assert "the run of one has learned from the test samples of another; use --splits 1" in told
+
+
 def test_an_unknown_store_is_named(here: Path) -> None:
     assert "unknown store 'chalk'" in qstore("store", "list", "--store", "chalk", status=2).stderr
     assert "unknown store 'chalk'" in qstore(*TRAIN, "--store", "chalk", status=2).stderr

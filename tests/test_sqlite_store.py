@@ -83,6 +83,36 @@ def test_processes_write_and_search_at_once(path: Path) -> None:
     assert run(SqliteStore(path).describe()).counts == {"": 360}
 
 
+KILLED = """
+import asyncio, os, sys
+from qstore_core import sqlite_store, SqliteStore, StoreEntry
+store = SqliteStore(sys.argv[1])
+class Entries(dict):
+    def values(self):
+        for index, entry in enumerate(super().values()):
+            if index == int(sys.argv[2]):
+                os.kill(os.getpid(), 9)
+            yield entry
+sqlite_store._latest = lambda entries: Entries((entry.id, entry) for entry in entries)
+asyncio.run(store.upsert([StoreEntry(str(n), [n, 1.0], {"text": "x" * 2000}) for n in range(8000)]))
+"""
+
+
+@pytest.mark.parametrize("after", [0, 1, 7999])
+def test_an_upsert_whose_process_is_killed_leaves_nothing_of_itself(path: Path, after: int) -> None:
+    run(SqliteStore(path).upsert([StoreEntry("before", [1, 2])]))
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path), str(after)], check=False)
+    assert killed.returncode == -9
+    store = SqliteStore(path)
+    assert run(store.list_ids()) == ["before"]
+    assert [match.id for match in run(store.query([1, 2]))] == ["before"]
+
+
+def test_closing_makes_no_file(path: Path) -> None:
+    run(SqliteStore(path).close())
+    assert not path.exists()
+
+
 def test_a_write_that_fails_leaves_nothing_of_itself(path: Path) -> None:
     store = SqliteStore(path)
     run(store.upsert([StoreEntry("a", [1, 2])]))

@@ -44,6 +44,11 @@ def train(**arguments: Any) -> None:
     """
     if arguments["resume"] and arguments["run_directory"] is None:
         raise ConfigurationError("--resume needs --run-directory: the run to go on with")
+    if arguments["warm_start"] == "store" and arguments["splits"] > 1:
+        raise ConfigurationError(
+            "--warm-start store with several splits: the run of one has learned from the test samples of another; use "
+            "--splits 1"
+        )
     run_job(TrainingJob.of(arguments))
 
 
