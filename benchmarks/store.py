@@ -190,8 +190,8 @@ def print_search(count: int, dimension: int) -> None:
         path = Path(place) / "store.sqlite"
         took = timed(lambda: fill_search(path, content), 1)
         print_line("upserted in batches of 10,000", took, f"{path.stat().st_size / 2**20:.0f} MiB on disk")
-        in_child(print_queries, path, content)
-        in_child(print_bounded, path, content)
+        in_child(print_queries, path, content[0].copy(), count)
+        in_child(print_bounded, path, content[0].copy())
         store = SqliteStore(path)
         found = [match.id for match in asyncio.run(store.query(content[0]))]
         query = timed(lambda: asyncio.run(store.query(content[0])), 50)
@@ -209,24 +209,24 @@ def in_child(work: Callable[..., None], *arguments: Any) -> None:
     child.join()
 
 
-def print_queries(path: Path, content: np.ndarray[Any, Any]) -> None:
-    store, half = SqliteStore(path), len(content) // 2
-    asyncio.run(store.describe())
+def print_queries(path: Path, query: np.ndarray[Any, Any], count: int) -> None:
+    store = SqliteStore(path)
+    asyncio.run(store.list_ids(prefix="none"))
     before = resident()
-    first = timed(lambda: asyncio.run(store.query(content[0])), 1)
-    print_line("first query, which reads the file", first, f"{resident() - before:+.0f} MiB of memory")
-    print_line("query", timed(lambda: asyncio.run(store.query(content[0])), 50), f"{resident() - before:+.0f} MiB")
-    where = {"group": {"$in": ["a", "b"]}, "number": {"$lt": half}}
-    some = timed(lambda: asyncio.run(store.query(content[0], where=where)), 10)
+    first = timed(lambda: asyncio.run(store.query(query)), 1)
+    print_line("first query, which reads the file", first, f"{resident() - before:+.0f} MiB of memory at most")
+    print_line("query", timed(lambda: asyncio.run(store.query(query)), 50), f"{resident() - before:+.0f} MiB")
+    where = {"group": {"$in": ["a", "b"]}, "number": {"$lt": count // 2}}
+    some = timed(lambda: asyncio.run(store.query(query, where=where)), 10)
     print_line("query with a filter on two names", some, f"{resident() - before:+.0f} MiB")
     asyncio.run(store.close())
 
 
-def print_bounded(path: Path, content: np.ndarray[Any, Any]) -> None:
+def print_bounded(path: Path, query: np.ndarray[Any, Any]) -> None:
     store = SqliteStore(path, max_memory=4 * 2**20)
-    asyncio.run(store.describe())
+    asyncio.run(store.list_ids(prefix="none"))
     before = resident()
-    took = timed(lambda: asyncio.run(store.query(content[0])), 10)
+    took = timed(lambda: asyncio.run(store.query(query)), 10)
     print_line("query with max_memory of 4 MiB", took, f"{resident() - before:+.0f} MiB")
     asyncio.run(store.close())
 

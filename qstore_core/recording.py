@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from qstore_core.checkpoint import Checkpoint
 from qstore_core.cost import Cost
+from qstore_core.errors import StoreError
 from qstore_core.run import Run
 from qstore_core.run_record import NAMESPACE, RunRecord, features_key, task_keys
 from qstore_core.store import Store, StoreEntry
@@ -75,7 +76,7 @@ class StoreRecorder:
     def __init__(self, run: Run, task: Task, store: Store, last: int) -> None:
         self.id = run_id(run, task)
         self._run, self._task, self._store, self._last = run, task, store, last
-        self._record: RunRecord | None = None  # the latest that is not written yet
+        self._saved: tuple[Checkpoint, Cost, dict[str, float]] | None = None  # the latest that is not written yet
         self._batches: deque[tuple[Any, Any, int, int]] = deque()
         self._metrics: dict[str, float] = {}
         self._dimension: int | None = None
@@ -125,28 +126,30 @@ class StoreRecorder:
         """Record a checkpoint, in place of an earlier one that was not written yet."""
         if not state.step:
             return
-        self._record = self._of(state, spent)
+        recent = [step.loss for step in self._run.executor.tracker.steps[-_RECENT:]]
+        final = {"final_loss": float(np.mean(recent))} if recent else {}
+        self._saved = state, spent, {**self._metrics, **final}
         self._wake.set()
 
     async def _work(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._record is not None or self._batches:
+            while self._saved is not None or self._batches:
                 await self._write_next()
             if self._finished:
                 return
 
     async def _write_next(self) -> None:
-        record, self._record = self._record, None
-        if record is not None:
-            await self._write(lambda: [record.to_entry(self._dimension)], NAMESPACE)
+        saved, self._saved = self._saved, None
+        if saved is not None:
+            await self._write(lambda: [self._record(*saved).to_entry(self._dimension)], NAMESPACE)
             return
         batch = self._batches.popleft()
         if not await self._write(lambda: list(self._vectors(*batch)), TRAINING):
             self._drop_vectors("it failed")
 
-    async def _write(self, make: Any, namespace: str) -> bool:
+    async def _write(self, make: Callable[[], list[StoreEntry]], namespace: str) -> bool:
         try:
             if self._dimension is None:
                 self._dimension = (await self._store.describe()).dimension or DIMENSION
@@ -180,14 +183,16 @@ class StoreRecorder:
             name = f"{self.id}_train_e{epoch}_b{step}_s{index}"
             yield StoreEntry(name, np.pad(values, (0, dimension - len(values))), metadata)
 
-    def _of(self, state: Checkpoint, spent: Cost) -> RunRecord | None:
+    def _record(self, state: Checkpoint, spent: Cost, metrics: Mapping[str, float]) -> RunRecord:
+        """What the store keeps of the run.
+
+        Raises:
+            StoreError: It went astray, and is not worth keeping.
+        """
         parameters, loss_parameters = state.averaged_parameters, state.averaged_loss_parameters
         if not (np.isfinite(parameters).all() and np.isfinite(loss_parameters).all()):
-            _log.warning("store: run %s is not recorded, because its parameters are not finite", self.id)
-            return None
+            raise StoreError("its parameters are not finite")
         recipe = self._run.recipe
-        recent = [step.loss for step in self._run.executor.tracker.steps[-_RECENT:]]
-        final = {"final_loss": float(np.mean(recent))} if recent else {}
         return RunRecord(
             id=self.id,
             task=self._task,
@@ -197,7 +202,7 @@ class StoreRecorder:
             parameters=parameters,
             loss_parameters=loss_parameters,
             config=recipe.config.to_dict(),
-            metrics={**self._metrics, **final},
+            metrics=metrics,
             cost=spent,
             backend=self._run.executor.backend.fingerprint,
             seed=str(state.seed),

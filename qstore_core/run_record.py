@@ -175,8 +175,8 @@ def features_key(model: QuantumModel) -> str:
 def scaler_digest(arrays: Mapping[str, FloatArray]) -> str:
     """SHA-256 of a scaler's arrays.
 
-    >>> scaler_digest(FeatureScaler.fit([[0.0], [2.0]], 1).to_arrays())[:8]
-    'd8f5a2d1'
+    >>> scaler_digest({"mean": np.zeros(1)})[:8]
+    '05825692'
     """
     digest = hashlib.sha256()
     for name in sorted(arrays):

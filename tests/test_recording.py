@@ -7,7 +7,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +156,23 @@ def test_so_is_one_that_ran_out_of_its_budget(path: Path) -> None:
     assert [record.state for record in records(path)] == ["checkpoint"]
 
 
-def test_nothing_is_recorded_before_the_first_step_nor_of_a_run_that_went_astray(path: Path) -> None:
+def test_nothing_is_recorded_before_the_first_step(path: Path) -> None:
     train(settings(path, epochs=0))
     assert records(path) == []
+
+
+def test_a_run_that_went_astray_is_not_recorded(path: Path, caplog: Any) -> None:
+    class Astray(QuantumTrainer):
+        def _save_performance(self) -> None:
+            assert self._run is not None
+            assert self._run.recorder is not None
+            lost = replace(self._run.state, parameters=np.full(4, np.nan))
+            self._run.recorder.saved(lost, self._run.spent)
+
+    trainer = Astray(settings(path), progress=False)
+    asyncio.run(trainer.train(model(), ArrayLoader(X, Y, 4)))
+    assert records(path) == []
+    assert "its parameters are not finite" in caplog.text
 
 
 def test_validation_is_in_the_metrics(path: Path) -> None:
