@@ -5,7 +5,7 @@
     another circuit, another loss or labels exchanged. As there, a judge looks at the exact loss and charges nothing.
 (b) The nearest of 100,000 vectors of 64 dimensions: the embedded store, and a loop in plain Python.
 
-    python benchmarks/store.py                about a quarter of an hour on two cores
+    python benchmarks/store.py                a few minutes on two cores
     python benchmarks/store.py --only search  (b) alone, in seconds
 """
 

@@ -65,7 +65,7 @@ def list_runs(**where: Any) -> None:
 
     \b
     Example:
-        qstore store list --store-path shared/runs.sqlite
+        qstore store list --store-path team/runs.sqlite
     """
     found = sorted(_with(where, _all), key=lambda record: -record.created)
     if not found:
