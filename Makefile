@@ -32,7 +32,7 @@ lint: $(INSTALLED)       ## style, types and layers
 docs: $(INSTALLED)       ## build the documentation into build/docs; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
-bench: $(INSTALLED)      ## measure: simulator, readouts, latency, caches, overhead, cost, IonQ, Aer (half an hour)
+bench: $(INSTALLED)      ## measure: simulator, readouts, latency, caches, overhead, cost, IonQ, Aer, store (half an hour)
 	$(BIN)/python benchmarks/simulator_speed.py
 	$(BIN)/python benchmarks/readout_and_initialisation.py
 	$(BIN)/python benchmarks/remote_latency.py
@@ -42,6 +42,7 @@ bench: $(INSTALLED)      ## measure: simulator, readouts, latency, caches, overh
 	$(BIN)/python benchmarks/ionq_compile.py
 	$(BIN)/python benchmarks/ionq_cost.py
 	$(BIN)/python benchmarks/aer_speed.py
+	$(BIN)/python benchmarks/store.py
 
 bench-peers: .venv-bench/.installed  ## measure the simulator beside others, in an environment of its own (half an hour)
 	$(BENCH_BIN)/python benchmarks/peers_speed.py

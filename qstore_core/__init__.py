@@ -54,6 +54,8 @@ from qstore_core.errors import (
     PluginVersionError,
     QStoreError,
     RunDirectoryError,
+    StoreError,
+    StoreUnavailableError,
     TransientError,
     UnknownNameError,
 )
@@ -68,6 +70,7 @@ from qstore_core.problem import GradientEstimator, GradientResult, Problem
 from qstore_core.randomness import StepKey
 from qstore_core.registry import get_backend, plugins, register
 from qstore_core.simulator import SimulatorBackend
+from qstore_core.store import Store, StoreEntry, StoreInfo, StoreMatch
 from qstore_core.tracker import PerformanceTracker
 from qstore_core.trainer import QuantumTrainer
 from qstore_core.training import TrainingMetrics
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
     from qstore_core.facades import AdaptiveGradientEstimator, ParameterShiftGradientEstimator, SPSAGradientEstimator
     from qstore_core.layers import HardwareEfficientQuantumLayer, QuantumLayer
     from qstore_core.sqlite_cache import SqliteCache
+    from qstore_core.sqlite_store import SqliteStore
 
 __all__ = [
     "AdaptiveGradientEstimator",
@@ -147,7 +151,14 @@ __all__ = [
     "Shifts",
     "SimulatorBackend",
     "SqliteCache",
+    "SqliteStore",
     "StepKey",
+    "Store",
+    "StoreEntry",
+    "StoreError",
+    "StoreInfo",
+    "StoreMatch",
+    "StoreUnavailableError",
     "TargetScaler",
     "TrainingConfig",
     "TrainingMetrics",
@@ -170,6 +181,7 @@ _ON_FIRST_USE = {
     "QuantumLayer": "qstore_core.layers",
     "SPSAGradientEstimator": "qstore_core.facades",
     "SqliteCache": "qstore_core.sqlite_cache",
+    "SqliteStore": "qstore_core.sqlite_store",
 }
 
 

@@ -16,11 +16,14 @@ from qstore_core.errors import ConfigurationError, UnknownNameError
 from qstore_core.lightcone import MODES
 from qstore_core.losses import LOSSES, LossLike
 from qstore_core.optimizers import OPTIMIZERS, RATED, make_optimizer
+from qstore_core.registry import default_registry
 from qstore_core.rules import RULES
 
 SPSA_STEP = 0.1
 """The default of `spsa_c_initial`, radians."""
 _SECRETS = ("quantum_api_key", "pinecone_api_key")
+_NO_KEY = "mock-key"
+"""What configurations of v3.2 give as `pinecone_api_key` to have no store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,16 @@ class TrainingConfig:
         quantum_sdk: The backend when neither the model nor the manager brings one.
         quantum_api_key: Its key; never written anywhere.
         quantum_target: With quantum_sdk="ionq": "simulator", or a QPU's name.
+        pinecone_api_key: The key of store="pinecone", never written anywhere; None: the environment variable
+            PINECONE_API_KEY. As in v3.2 a key means that store, and training vectors are kept too; "mock-key" is none.
+        pinecone_environment: The region of an index that is made.
+        pinecone_index_name: Its name, which also means store="pinecone"; None: "quantum-ml-training".
+        store: Where finished and checkpointed runs are recorded: "sqlite", or another installed store; None: nowhere. A
+            store that fails never ends a run.
+        store_path: The file of store="sqlite", which several processes may share.
+        store_options: Options of the store itself, by name, such as `{"cloud": "gcp"}` for "pinecone".
+        store_training_vectors: Whether the samples of each step are stored too; None: as in v3.2, where the store
+            comes from `pinecone_api_key`.
         cache: Where results are kept for reuse: "memory", "sqlite", or another installed cache.
         cache_path: The file of cache="sqlite", which several processes may share.
         loss: "cross_entropy", "mse", a function (outputs, targets) -> float, or None: by the labels. The function gets
@@ -83,7 +96,8 @@ class TrainingConfig:
         budget: What the run may cost in all, validation and earlier processes included; None: no limit.
         seed: All randomness derives from it; None draws one and records it.
         warm_start: "simulator": train on an exact simulator on this machine first, for at most `epochs` epochs, and go
-            on from there; that is not counted. None: begin with the initial parameters.
+            on from there; that is not counted. "store": begin with the parameters of the nearest run in the store that
+            has the same model and loss. None: begin with the initial parameters.
         run_directory: Where config.json, metrics.jsonl and checkpoint.npz go; None writes nothing.
         reduce: How circuits are made smaller before they run, without changing an expectation value: "auto" drops gates
             that cannot influence the outputs and moves tails of Clifford gates into the observables, "light_cone" only
@@ -134,6 +148,10 @@ class TrainingConfig:
     pinecone_api_key: str | None = field(default=None, repr=False)
     pinecone_environment: str = "us-east-1"
     pinecone_index_name: str | None = None
+    store: str | None = None
+    store_path: str | Path | None = None
+    store_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    store_training_vectors: bool | None = None
     cache: str = "memory"
     cache_path: str | Path | None = None
     loss: LossLike = None
@@ -148,12 +166,14 @@ class TrainingConfig:
             rule = RULES.get(entry.name)
             value = getattr(self, entry.name)
             if rule is not None and not rule.holds(value):
-                raise ConfigurationError(f"TrainingConfig({entry.name}={value!r}): must be {rule.words}")
+                shown = "..." if entry.name in _SECRETS else repr(value)
+                raise ConfigurationError(f"TrainingConfig({entry.name}={shown}): must be {rule.words}")
         for name, known in (("entanglement", ENTANGLEMENTS), ("optimizer", OPTIMIZERS), ("reduce", MODES)):
             self._check_name(name, known)
         if isinstance(self.loss, str):
             self._check_name("loss", LOSSES, advice="Or give a function (outputs, targets) -> float")
         self._check_places()
+        self._check_store()
         self._check_optimizer()
         self._check_gradient_method()
 
@@ -174,6 +194,24 @@ class TrainingConfig:
             return "ionq.simulator" if self.quantum_target == "simulator" else "ionq.qpu"
         return self.quantum_sdk
 
+    @property
+    def store_name(self) -> str | None:
+        """The store that the settings mean; None: none.
+
+        >>> TrainingConfig(pinecone_api_key="mock-key", pinecone_index_name="runs").store_name is None
+        True
+        """
+        if self.store is not None or self.pinecone_api_key == _NO_KEY:
+            return self.store
+        return None if self.pinecone_api_key is None and self.pinecone_index_name is None else "pinecone"
+
+    @property
+    def keeps_training_vectors(self) -> bool:
+        """Whether the samples of each step go to the store."""
+        if self.store_training_vectors is not None:
+            return self.store_training_vectors
+        return self.store is None and self.store_name is not None and self.pinecone_api_key is not None
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON values, without secrets; a function as a loss is named, not stored."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in _SECRETS}
@@ -187,11 +225,6 @@ class TrainingConfig:
             raise UnknownNameError.of(f"TrainingConfig {name}", value, known, advice=advice)
 
     def _check_places(self) -> None:
-        if self.pinecone_api_key is not None:
-            raise ConfigurationError(
-                "TrainingConfig(pinecone_api_key=...): no store plugin is installed, so there is nowhere to send it; "
-                "leave it None"
-            )
         if self.cache == "sqlite" and self.cache_path is None:
             raise ConfigurationError("TrainingConfig(cache='sqlite') needs cache_path: the file to keep results in")
         places = {Path(place) for place in (self.run_directory, self.checkpoint_directory) if place is not None}
@@ -199,6 +232,38 @@ class TrainingConfig:
             raise ConfigurationError(
                 "run_directory and checkpoint_directory are two names for one place; set only run_directory"
             )
+
+    def _check_store(self) -> None:
+        name = self.store_name
+        if name is None:
+            self._check_no_store()
+            return
+        if any(word in key for key in self.store_options for word in ("key", "token", "secret", "password")):
+            raise ConfigurationError(
+                "TrainingConfig(store_options=...) is written to config.json and holds no keys: use pinecone_api_key, "
+                "or the environment"
+            )
+        if name == "sqlite" and self.store_path is None:
+            raise ConfigurationError("TrainingConfig(store='sqlite') needs store_path: the file to record runs in")
+        try:
+            default_registry().find("store", name)
+        except UnknownNameError as error:
+            given = next(each for each in ("store", *_PINECONE) if getattr(self, each) is not None)
+            shown = "..." if given in _SECRETS else repr(getattr(self, given))
+            raise UnknownNameError(f"TrainingConfig({given}={shown}): {error}") from None
+
+    def _check_no_store(self) -> None:
+        """Refuse what has no meaning without a store."""
+        asked = {"warm_start": self.warm_start == "store", "store_path": self.store_path is not None}
+        asked |= {
+            "store_options": bool(self.store_options),
+            "store_training_vectors": bool(self.store_training_vectors),
+        }
+        for name, is_asked in asked.items():
+            if is_asked and self.pinecone_api_key != _NO_KEY:
+                raise ConfigurationError(
+                    f"TrainingConfig({name}={getattr(self, name)!r}) needs a store: set store='sqlite' and store_path"
+                )
 
     def _check_optimizer(self) -> None:
         """Refuse what the optimiser does not take, and would otherwise silently leave out."""
@@ -227,6 +292,7 @@ class TrainingConfig:
             )
 
 
+_PINECONE = ("pinecone_api_key", "pinecone_index_name")
 _RATED = f"{', '.join(map(repr, RATED[:-1]))} or {RATED[-1]!r}"
 _USELESS: dict[str, tuple[str, dict[str, Any]]] = {
     "spall": ("does not go by the learning rate", {"learning_rate_decay": 0.0}),

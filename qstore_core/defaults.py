@@ -48,6 +48,16 @@ def register_caches(register: Register) -> None:
 
 
 @hookimpl
+def register_stores(register: Register) -> None:
+    """Register the stores that ship with the core."""
+    register(
+        "sqlite",
+        "qstore_core.sqlite_store:SqliteStore",
+        summary="In a file that processes share: exact search, no server",
+    )
+
+
+@hookimpl
 def register_ansatze(register: Register) -> None:
     """Register the ansatze that ship with the core."""
     module = "qstore_core.ansatz"

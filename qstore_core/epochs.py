@@ -69,6 +69,8 @@ async def train_epoch(
     )
     if run.directory is not None:
         run.directory.append_metrics({"kind": "epoch", "step": run.state.step, **asdict(metrics)})
+    if run.recorder is not None:
+        run.recorder.epoch_ended(metrics)
     run.accept(replace(run.state, epoch=metrics.epoch, samples_done=0))  # last: what was interrupted is done again
     return metrics
 
@@ -138,6 +140,8 @@ async def _step(run: Run, x: Any, y: Any) -> GradientResult:
         usd=(run.spent - before).usd_high,
     )
     run.executor.tracker.stepped(record)
+    if run.recorder is not None:
+        run.recorder.batch_used(x, y, run.state)
     if run.directory is not None:
         told = {"samples": size_of((x, y)), **result.metadata}
         run.directory.append_metrics({**told, "kind": "step", **asdict(record), "method": result.method})

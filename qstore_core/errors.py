@@ -20,6 +20,8 @@ Catch `QStoreError` to catch them all; where an error is also one of Python's ow
     │   └── JobFailedError                  a job ended without results
     ├── BudgetExceededError (RuntimeError)  the next batch could pass the cap; it was not sent
     ├── CacheError (RuntimeError)           a cache file that is not ours, damaged, or of another version
+    ├── StoreError (RuntimeError)           a store that refuses, or cannot be used
+    │   └── StoreUnavailableError           it cannot be reached now; a run goes on without it
     └── RunDirectoryError (RuntimeError)    a run directory that cannot be written or read
         ├── CheckpointError                 a checkpoint that is damaged or belongs to another model
         └── JournalError                    a journal that is damaged or belongs to another run
@@ -120,6 +122,14 @@ class BudgetExceededError(QStoreError, RuntimeError):
 
 class CacheError(QStoreError, RuntimeError):
     """A cache file is not ours, is damaged, or is of another version; it was left as it is."""
+
+
+class StoreError(QStoreError, RuntimeError):
+    """A store refused what was asked of it, or cannot be used; what it held is as it was."""
+
+
+class StoreUnavailableError(StoreError):
+    """A store cannot be reached now. What was sent may be sent again: the same entries under the same ids."""
 
 
 class RunDirectoryError(QStoreError, RuntimeError):

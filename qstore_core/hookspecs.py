@@ -1,4 +1,4 @@
-"""The whole plugin interface: four hooks, each handed `register` to call once for every name it adds.
+"""The whole plugin interface: five hooks, each handed `register` to call once for every name it adds.
 
 A plugin's `__init__.py` is a manifest that imports nothing heavy; what a path points at is imported when its name is
 first used:
@@ -48,6 +48,11 @@ def register_gradient_estimators(register: Register) -> None:
 @hookspec
 def register_caches(register: Register) -> None:
     """Register caches: classes with the methods of `Cache`."""
+
+
+@hookspec
+def register_stores(register: Register) -> None:
+    """Register stores of vectors: classes with the methods of `Store`."""
 
 
 @hookspec

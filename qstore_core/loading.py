@@ -18,13 +18,14 @@ import pluggy
 from qstore_core import hookspecs
 from qstore_core.errors import PluginCollisionError, PluginError, PluginLoadError
 
-Kind = Literal["backend", "gradient_estimator", "cache", "ansatz"]
+Kind = Literal["backend", "gradient_estimator", "cache", "store", "ansatz"]
 
 HOOKS: Mapping[Kind, str] = MappingProxyType(
     {
         "backend": "register_backends",
         "gradient_estimator": "register_gradient_estimators",
         "cache": "register_caches",
+        "store": "register_stores",
         "ansatz": "register_ansatze",
     }
 )

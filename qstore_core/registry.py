@@ -35,7 +35,7 @@ from qstore_core.version import __version__
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-FIRST_PARTY = ("aer", "ionq", "mock")
+FIRST_PARTY = ("aer", "ionq", "mock", "pinecone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,13 @@ class Registry:
             UnknownNameError: nothing of this kind has the name; the message says how to install it.
             PluginError: the plugin that owns the name is broken, or what it registered cannot be imported.
         """
+        return self.find(kind, name).load()
+
+    def find(self, kind: Kind, name: str) -> Registration:
+        """What is registered under a name, not imported; where there is nothing it raises what `resolve` raises."""
         for registration in self.registrations(kind):
             if registration.name == name:
-                return registration.load()
+                return registration
         raise self._missing(kind, name)
 
     def create(self, kind: Kind, name: str, **options: Any) -> Any:

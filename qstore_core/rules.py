@@ -59,6 +59,7 @@ _NOT_NEGATIVE = _number("a number of at least 0", lambda value: value >= 0)
 _SHARE = _number("a number from 0 to below 1", lambda value: 0 <= value < 1)
 _FLAG = Rule("True or False", lambda value: isinstance(value, bool))
 _NAME = Rule("a name", lambda value: isinstance(value, str))
+_OPTIONAL_NAME = Rule("a name or None", lambda value: value is None or isinstance(value, str))
 _PLACE = Rule("a path or None", lambda value: value is None or isinstance(value, str | Path))
 _OPTIONS = Rule("a dict of JSON values by option name", lambda v: isinstance(v, Mapping) and _is_json(dict(v)))
 
@@ -101,11 +102,18 @@ RULES: dict[str, Rule] = {
     "quantum_sdk": _NAME,
     "quantum_target": _NAME,
     "run_directory": _PLACE,
+    "pinecone_api_key": _OPTIONAL_NAME,
+    "pinecone_environment": _NAME,
+    "pinecone_index_name": _OPTIONAL_NAME,
+    "store": _OPTIONAL_NAME,
+    "store_path": _PLACE,
+    "store_options": _OPTIONS,
+    "store_training_vectors": Rule("True, False or None", lambda value: value is None or isinstance(value, bool)),
     "cache": _NAME,
     "cache_path": _PLACE,
     "seed": _whole(0, optional=True),
     "budget": Rule("a Budget or None", lambda value: value is None or isinstance(value, Budget)),
-    "warm_start": Rule("'simulator' or None", lambda value: value is None or value == "simulator"),
+    "warm_start": Rule("'simulator', 'store' or None", lambda value: value in (None, "simulator", "store")),
     "loss": Rule("a name, a function or None", lambda v: v is None or isinstance(v, str) or callable(v)),
 }
 """The rule of every setting whose values are restricted."""

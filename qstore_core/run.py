@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,14 +13,34 @@ from qstore_core.backend import Backend, RemoteBackend
 from qstore_core.checkpoint import Checkpoint
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
-from qstore_core.errors import CheckpointError, JournalError, RunDirectoryError
+from qstore_core.errors import BudgetExceededError, CheckpointError, JournalError, QStoreError, RunDirectoryError
 from qstore_core.executor import Executor
 from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.randomness import fresh_seed
 from qstore_core.run_directory import RunDirectory
 from qstore_core.surroundings import Surroundings
-from qstore_core.training import Recipe
+from qstore_core.training import Recipe, TrainingMetrics
+
+_RECENT = 20
+"""Steps whose mean loss an interrupted run tells."""
+
+
+class Recorder(Protocol):
+    """Who is told what a run does, and must neither fail nor take time."""
+
+    def batch_used(self, x: Any, y: Any, state: Checkpoint) -> None:
+        """A step was done on these samples."""
+        ...
+
+    def epoch_ended(self, metrics: TrainingMetrics) -> None:
+        """An epoch was done."""
+        ...
+
+    def saved(self, state: Checkpoint, spent: Cost) -> None:
+        """The run was kept, or would have been if it had a directory."""
+        ...
+
 
 if TYPE_CHECKING:
     from qstore_core.journal import Journal
@@ -37,6 +57,7 @@ class Run:
     ahead: Cost = field(default_factory=Cost, init=False)
     """What was run for the next step already."""
     initial_parameters: FloatArray = field(init=False)
+    recorder: Recorder | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.initial_parameters = self.state.parameters
@@ -62,6 +83,8 @@ class Run:
         """Write a checkpoint, when there is somewhere to write it."""
         if self.directory is not None:
             self.directory.save(replace(self.state, spent=self.spent))
+        if self.recorder is not None:
+            self.recorder.saved(self.state, self.spent)
 
 
 def begin_run(
@@ -204,3 +227,16 @@ def _checked(state: Checkpoint, recipe: Recipe, settings: Mapping[str, Any], dir
     if state.scaler:
         model.scaler = FeatureScaler.from_arrays(dict(state.scaler))
     return state
+
+
+def with_advice(error: QStoreError, run: Run) -> QStoreError:
+    """The same error, with what was paid, how far the loss came, and how to go on."""
+    spent = run.spent
+    told = f"{error}. Spent so far: {spent.circuits:,} circuits in {spent.jobs:,} jobs, {spent.usd_high:.2f} USD"
+    recent = [step.loss for step in run.executor.tracker.steps[-_RECENT:]]
+    if recent:
+        told += f"; mean loss of the last {len(recent)} steps {np.mean(recent):.3f}"
+    if run.directory is not None:
+        remedy = "raise the budget and resume" if isinstance(error, BudgetExceededError) else "resume to go on"
+        told += f"; the checkpoint is in {run.directory.path}: {remedy}"
+    return type(error)(told)

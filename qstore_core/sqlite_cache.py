@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
-import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from qstore_core.cache import MEBIBYTE, Cache, CacheStatistics, require_ttl, require_whole
-from qstore_core.sqlite_file import explained, number, open_cache_file, transaction
+from qstore_core.errors import CacheError
+from qstore_core.sqlite_file import FileKind, SharedFile, number, transaction
+
+KIND = FileKind(
+    noun="cache",
+    application=0x71736331,  # "qsc1"
+    version=1,
+    # Values lie apart, so that noting a use does not write them again. A later entry has a higher id.
+    schema=(
+        "CREATE TABLE entries "
+        "(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, created REAL NOT NULL, used INTEGER NOT NULL)",
+        "CREATE INDEX entries_used ON entries (used)",
+        "CREATE TABLE payloads (id INTEGER PRIMARY KEY, value BLOB NOT NULL)",
+    ),
+    tables=frozenset({"entries", "entries_used", "payloads"}),
+    remedy="delete it, since a cache can always be made anew, or choose another path",
+    error=CacheError,
+)
+"""The file of a cache."""
 
 _LEAST_BYTES = 2**16  # the tables alone take 24 KiB
 _MANY_USES = 1000
@@ -63,16 +78,15 @@ class SqliteCache(Cache):
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._connection: sqlite3.Connection | None = None
-        self.path = Path(path).expanduser().resolve()
         self._max_bytes = require_whole("max_bytes", max_bytes, least=_LEAST_BYTES)
         self._ttl = require_ttl(ttl)
         self._clock = clock
-        self._lock = threading.Lock()
+        self._file = SharedFile(KIND, path, log_bytes=self._max_bytes // 8)
+        self.path = self._file.path
         self._uses: dict[str, None] = {}  # keys found since the last writing, the latest last
         self._hits = self._misses = self._evictions = 0
-        with self._connected():
-            _opened.add(self)
+        with self._file.connected():
+            pass
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         return await asyncio.to_thread(self._get, keys)
@@ -84,27 +98,24 @@ class SqliteCache(Cache):
         await asyncio.to_thread(self._clear)
 
     def stats(self) -> CacheStatistics:
-        with self._connected() as connection:
+        with self._file.connected() as connection:
             entries = number(connection, "SELECT COUNT(*) FROM entries")
             size = number(connection, "PRAGMA page_count") * number(connection, "PRAGMA page_size")
             return CacheStatistics(self._hits, self._misses, self._evictions, entries, size)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        if self._connection is None:
+        if not self._file.is_open:
             return
-        with self._connected() as connection:
+        with self._file.connected() as connection:
             try:
                 if self._uses:
                     self._write(connection, {})
             finally:
-                self._disconnect()
-
-    def __del__(self) -> None:
-        self._disconnect()
+                self._file.disconnect()
 
     def _get(self, keys: Sequence[str]) -> list[bytes | None]:
-        with self._connected() as connection:
+        with self._file.connected() as connection:
             found = dict(connection.execute(_FIND, (json.dumps(list(keys)), self._oldest_time())).fetchall())
             answers: list[bytes | None] = [found.get(key) for key in keys]
             hits = [key for key in keys if key in found]
@@ -118,12 +129,12 @@ class SqliteCache(Cache):
             return answers
 
     def _put(self, items: Mapping[str, bytes]) -> None:
-        with self._connected() as connection:
+        with self._file.connected() as connection:
             for part in _parts(items, self._max_bytes):
                 self._write(connection, part)
 
     def _clear(self) -> None:
-        with self._connected() as connection:
+        with self._file.connected() as connection:
             with transaction(connection):
                 connection.execute("DELETE FROM entries")
                 connection.execute("DELETE FROM payloads")
@@ -180,21 +191,6 @@ class SqliteCache(Cache):
     def _oldest_time(self) -> float:
         return -1e300 if self._ttl is None else self._clock() - self._ttl
 
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = open_cache_file(self.path, self._max_bytes)
-                yield self._connection
-            except (sqlite3.Error, OSError) as error:
-                raise explained(self.path, error) from error
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
 
 def _parts(items: Mapping[str, bytes], max_bytes: int) -> Iterator[dict[str, bytes]]:
     """The items in transactions that let neither the file nor its log grow far beyond the bound."""
@@ -237,24 +233,3 @@ def _shrink(connection: sqlite3.Connection, max_bytes: int) -> None:
 
 def _pages_in_use(connection: sqlite3.Connection) -> int:
     return number(connection, "PRAGMA page_count") - number(connection, "PRAGMA freelist_count")
-
-
-# SQLite's connections must not cross a fork: the child would take its parent's locks for its own.
-_opened: weakref.WeakSet[SqliteCache] = weakref.WeakSet()
-_held: list[SqliteCache] = []
-
-
-def _before_fork() -> None:
-    for cache in list(_opened):
-        cache._lock.acquire()
-        _held.append(cache)
-        cache._disconnect()
-
-
-def _after_fork() -> None:
-    while _held:
-        _held.pop()._lock.release()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

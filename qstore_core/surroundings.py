@@ -18,6 +18,7 @@ from qstore_core.executor import Executor, ExecutorOptions
 from qstore_core.manager import BackendManager
 from qstore_core.model import QuantumModel
 from qstore_core.registry import default_registry, get_backend
+from qstore_core.store import Store
 from qstore_core.tracker import PerformanceTracker
 
 if TYPE_CHECKING:
@@ -80,3 +81,19 @@ def make_cache(config: TrainingConfig) -> QuantumCircuitCache | None:
     options = {} if config.cache_path is None else {"path": Path(config.cache_path)}
     results = default_registry().create("cache", config.cache, **options)
     return QuantumCircuitCache(config.cache_size, results=results)
+
+
+def make_store(config: TrainingConfig) -> Store | None:
+    """The store that a configuration asks for, which is reached for when it is first used; None: none."""
+    name = config.store_name
+    if name is None:
+        return None
+    options = dict(config.store_options)
+    if config.store_path is not None:
+        options["path"] = Path(config.store_path)
+    if name.partition(".")[0] == "pinecone":
+        named = {"index_name": config.pinecone_index_name, "api_key": config.pinecone_api_key}
+        options |= {key: value for key, value in named.items() if value is not None}
+        options["environment"] = config.pinecone_environment
+    store: Store = default_registry().create("store", name, **options)
+    return store

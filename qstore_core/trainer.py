@@ -23,7 +23,6 @@ from qstore_core.errors import (
     BudgetExceededError,
     ConfigurationError,
     DataError,
-    QStoreError,
     RunDirectoryError,
 )
 from qstore_core.estimate import RunEstimate, estimate_run
@@ -36,18 +35,17 @@ from qstore_core.preprocessing import FeatureScaler
 from qstore_core.problem import GradientResult
 from qstore_core.progress import progress_bar
 from qstore_core.randomness import StepKey, fresh_seed
-from qstore_core.run import Run, begin_run, saved_scaler
+from qstore_core.recording import recorded
+from qstore_core.run import Run, begin_run, saved_scaler, with_advice
 from qstore_core.run_directory import RunDirectory, fresh_directory
-from qstore_core.surroundings import Surroundings, backend_for, check_backend, make_cache
+from qstore_core.store_start import stored_scaler
+from qstore_core.surroundings import Surroundings, backend_for, check_backend, make_cache, make_store
 from qstore_core.synchronous import run_sync
 from qstore_core.tracker import PerformanceTracker
-from qstore_core.training import Loader, Recipe, TrainingMetrics, batches_of, make_recipe
+from qstore_core.training import Loader, Recipe, TrainingMetrics, first_batch, make_recipe
 from qstore_core.warm_start import simulator_for, warm_start
 
 _log = logging.getLogger("qstore")
-
-_RECENT = 20
-"""Steps whose mean loss an interrupted run tells."""
 
 
 class QuantumTrainer:
@@ -61,6 +59,7 @@ class QuantumTrainer:
     Attributes:
         performance_tracker: Measured times and counts.
         circuit_cache: Compiled structures and results; None when the configuration disables it.
+        store: Where runs are recorded; None when the configuration has none.
 
     >>> config = TrainingConfig(epochs=2, shots_per_circuit=None, seed=1)
     >>> model = QuantumModel(input_dim=2, n_qubits=2, output_dim=2)
@@ -86,6 +85,7 @@ class QuantumTrainer:
         self.manager = manager
         self.performance_tracker = PerformanceTracker()
         self.circuit_cache = make_cache(self.config)
+        self.store = make_store(self.config)
         self._progress = progress
         self._run: Run | None = None
         self._batch_manager: CircuitBatchManager | None = None
@@ -126,13 +126,14 @@ class QuantumTrainer:
         with nullcontext() if directory is None else directory.locked():
             run = self._begin(recipe, around, directory, data_loader, resume=resume)
             last = int(wanted) + (0 if resume else run.state.epoch)
-            try:
-                return await self._epochs(run, data_loader, val_loader, last, resume=resume)
-            except (BudgetExceededError, BackendError) as error:
-                raise _with_advice(error, run) from error
-            finally:  # also after Ctrl-C, cancellation and errors: what was paid for is kept
-                run.save()
-                self._save_performance()
+            async with recorded(run, data_loader, self.store, last):
+                try:
+                    return await self._epochs(run, data_loader, val_loader, last, resume=resume)
+                except (BudgetExceededError, BackendError) as error:
+                    raise with_advice(error, run) from error
+                finally:  # also after Ctrl-C, cancellation and errors: what was paid for is kept
+                    run.save()
+                    self._save_performance()
 
     def fit(
         self,
@@ -163,7 +164,7 @@ class QuantumTrainer:
             raise ConfigurationError(f"validation is a pair (x, y), not {type(validation).__name__}")
         before = model.scaler
         saved = saved_scaler(self.config, model) if resume else None
-        model.scaler = saved or before or FeatureScaler.fit(x, model.input_dim)
+        model.scaler = saved or before or self.scaler_for(model, x, y)
         try:
             loader = self._loader(model, x, y)
             held_out = None if validation is None else self._loader(model, *validation, shuffle=False)
@@ -171,6 +172,20 @@ class QuantumTrainer:
         finally:
             if self._run is None or self._run.recipe.model is not model:  # refused: the next call may bring other data
                 model.scaler = before
+
+    def scaler_for(
+        self, model: QuantumModel, x: ArrayLike, y: ArrayLike, *, radians_per_deviation: float = 1.0
+    ) -> FeatureScaler:
+        """The scaler that `fit` gives a model without one: fitted to `x`, or for a warm start from a run that run's.
+
+        >>> QuantumTrainer().scaler_for(QuantumModel(1, 1, 1), [[0.0], [2.0]], [0, 1]).mean
+        array([1.])
+        """
+        own = FeatureScaler.fit(x, model.input_dim, radians_per_deviation=radians_per_deviation)
+        if self.store is None or self.config.warm_start != "store":
+            return own
+        recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y))
+        return run_sync(stored_scaler(recipe, x, y, self.store)) or own
 
     def check(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> None:
         """Raise what `fit` would raise about data, model and backend, without running or writing anything."""
@@ -268,7 +283,7 @@ class QuantumTrainer:
     async def _prepare(self, model: QuantumModel, loader: Loader) -> tuple[Recipe, Surroundings]:
         """Everything that a run needs, checked without running or writing anything."""
         around = await self._around(model)
-        x, y = await _first_batch(loader)
+        x, y = await first_batch(loader)
         n_steps = self.config.epochs * len(loader) if isinstance(loader, Sized) else None
         recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y), n_steps=n_steps)
         recipe.check(x, y, around.backend.capabilities)
@@ -378,22 +393,3 @@ class QuantumTrainer:
             self.performance_tracker.save(Path(place) / "performance.json")
         except OSError as error:
             raise RunDirectoryError(f"cannot write performance_log_dir {place}: {error.strerror or error}") from error
-
-
-async def _first_batch(loader: Loader) -> tuple[Any, Any]:
-    async for batch in batches_of(loader, 0, 0):
-        return batch
-    raise AssertionError("batches_of raises when there is none")
-
-
-def _with_advice(error: QStoreError, run: Run) -> QStoreError:
-    """The same error, with what was paid, how far the loss came, and how to go on."""
-    spent = run.spent
-    told = f"{error}. Spent so far: {spent.circuits:,} circuits in {spent.jobs:,} jobs, {spent.usd_high:.2f} USD"
-    recent = [step.loss for step in run.executor.tracker.steps[-_RECENT:]]
-    if recent:
-        told += f"; mean loss of the last {len(recent)} steps {np.mean(recent):.3f}"
-    if run.directory is not None:
-        remedy = "raise the budget and resume" if isinstance(error, BudgetExceededError) else "resume to go on"
-        told += f"; the checkpoint is in {run.directory.path}: {remedy}"
-    return type(error)(told)

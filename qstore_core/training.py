@@ -269,3 +269,10 @@ async def _iterate(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Batch
         return
     for batch in loader.epoch(epoch, seed) if isinstance(loader, ArrayLoader) else loader:
         yield batch
+
+
+async def first_batch(loader: Loader) -> Batch:
+    """The first batch that a loader gives."""
+    async for batch in batches_of(loader, 0, 0):
+        return batch
+    raise AssertionError("batches_of raises when there is none")

@@ -41,7 +41,7 @@ def simulator_for(model: QuantumModel, config: TrainingConfig) -> Backend | None
     >>> simulator_for(QuantumModel(2, 2, 1), TrainingConfig(warm_start="simulator")).name
     'mock'
     """
-    if config.warm_start is None or config.shots_per_circuit is None:
+    if config.warm_start != "simulator" or config.shots_per_circuit is None:
         return None
     try:
         simulator = get_backend(SIMULATOR)
@@ -61,7 +61,7 @@ async def warm_start(run: Run, loader: Loader) -> None:
     it is not counted, and a checkpoint that has it is not given another.
     """
     config, state = run.recipe.config, run.state
-    if config.warm_start is None or state.step or state.warm_started:
+    if config.warm_start != "simulator" or state.step or state.warm_started:
         return
     simulator = simulator_for(run.recipe.model, config)
     if simulator is None:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qstore_core import registry
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Budget
 from qstore_core.errors import ConfigurationError, UnknownNameError
+from qstore_core.registry import Registry
 
 DEFAULTS = {
     "learning_rate": 0.01,
@@ -55,6 +57,10 @@ DEFAULTS = {
     "pinecone_api_key": None,
     "pinecone_environment": "us-east-1",
     "pinecone_index_name": None,
+    "store": None,
+    "store_path": None,
+    "store_options": {},
+    "store_training_vectors": None,
     "cache": "memory",
     "cache_path": None,
     "loss": None,
@@ -102,7 +108,13 @@ WRONG: list[tuple[str, list[Any], str]] = [
     ("quantum_sdk", [None], "a name"),
     ("quantum_target", [1], "a name"),
     ("run_directory", [b"run"], PLACE),
-    ("warm_start", ["earlier", True, 1], "'simulator' or None"),
+    ("warm_start", ["earlier", True, 1], "'simulator', 'store' or None"),
+    ("store", [3, ["sqlite"]], "a name or None"),
+    ("store_path", [3], PLACE),
+    ("store_options", [None, {"a": {1}}], "a dict of JSON values by option name"),
+    ("store_training_vectors", [1, "yes"], "True, False or None"),
+    ("pinecone_environment", [None], "a name"),
+    ("pinecone_index_name", [3], "a name or None"),
     ("loss", [3], "a name, a function or None"),
     ("cache", [None], "a name"),
     ("cache_path", [3], PLACE),
@@ -157,12 +169,65 @@ def test_an_unknown_loss_says_that_a_function_would_do() -> None:
         TrainingConfig(loss="hinge")
 
 
-def test_what_is_not_built_yet_says_so() -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"\(pinecone_api_key=\.\.\.\): no store plugin is installed"
-    ) as refused:
-        TrainingConfig(pinecone_api_key="hush")
-    assert "hush" not in str(refused.value)
+class TestStore:
+    @pytest.mark.parametrize(
+        ("values", "shown"),
+        [
+            ({"pinecone_api_key": "hush"}, r"pinecone_api_key=\.\.\."),
+            ({"pinecone_index_name": "runs"}, "pinecone_index_name='runs'"),
+            ({"store": "pinecone"}, "store='pinecone'"),
+        ],
+    )
+    def test_without_the_plugin_pinecone_says_what_to_install(
+        self, values: dict[str, Any], shown: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(registry, "_default", Registry(lambda: ()))
+        advice = r"unknown store 'pinecone'.* To install 'pinecone': pip install \./plugins/qstore_pinecone"
+        with pytest.raises(ConfigurationError, match=rf"TrainingConfig\({shown}\): {advice}") as refused:
+            TrainingConfig(**values)
+        assert "hush" not in str(refused.value)
+
+    def test_an_unknown_store_is_refused_with_the_known_ones(self) -> None:
+        with pytest.raises(UnknownNameError, match=r"\(store='sqlight'\): unknown store.*did you mean 'sqlite'"):
+            TrainingConfig(store="sqlight")
+
+    def test_a_store_in_a_file_needs_to_know_which(self) -> None:
+        with pytest.raises(
+            ConfigurationError, match=r"\(store='sqlite'\) needs store_path: the file to record runs in"
+        ):
+            TrainingConfig(store="sqlite")
+
+    @pytest.mark.parametrize(
+        "values",
+        [{"warm_start": "store"}, {"store_path": "a"}, {"store_options": {"a": 1}}, {"store_training_vectors": True}],
+        ids=repr,
+    )
+    def test_what_needs_a_store_says_so(self, values: dict[str, Any]) -> None:
+        with pytest.raises(ConfigurationError, match=r"needs a store: set store='sqlite' and store_path"):
+            TrainingConfig(**values)
+
+    @pytest.mark.parametrize("name", ["api_key", "token", "client_secret"])
+    def test_options_hold_no_keys(self, name: str) -> None:
+        with pytest.raises(ConfigurationError, match="holds no keys: use pinecone_api_key, or the env") as refused:
+            TrainingConfig(store="sqlite", store_path="a", store_options={name: "hush"})
+        assert "hush" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        ("values", "store", "vectors"),
+        [
+            ({}, None, False),
+            ({"pinecone_api_key": "k"}, "pinecone", True),
+            ({"pinecone_api_key": "k", "store_training_vectors": False}, "pinecone", False),
+            ({"pinecone_index_name": "runs"}, "pinecone", False),
+            ({"pinecone_api_key": "mock-key", "pinecone_index_name": "runs"}, None, False),
+            ({"store": "sqlite", "store_path": "a"}, "sqlite", False),
+            ({"store": "sqlite", "store_path": "a", "pinecone_api_key": "k"}, "sqlite", False),
+            ({"store": "sqlite", "store_path": "a", "store_training_vectors": True}, "sqlite", True),
+        ],
+    )
+    def test_the_fields_of_v3_2_mean_pinecone(self, values: dict[str, Any], store: str | None, vectors: bool) -> None:
+        config = TrainingConfig(**values)
+        assert (config.store_name, config.keeps_training_vectors) == (store, vectors)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +305,11 @@ class TestOptimizers:
 
 
 class TestSecrets:
+    def test_nor_is_one_of_the_wrong_type(self) -> None:
+        with pytest.raises(ConfigurationError, match=r"pinecone_api_key=\.\.\.\): must be a name or None") as refused:
+            TrainingConfig(pinecone_api_key=b"hush-hush")  # type: ignore[arg-type]
+        assert "hush" not in str(refused.value)
+
     def test_a_key_is_not_shown(self) -> None:
         config = TrainingConfig(quantum_api_key="hush-hush")
         assert config.quantum_api_key == "hush-hush"

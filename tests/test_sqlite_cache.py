@@ -467,8 +467,9 @@ def test_a_foreign_database_is_refused(path: Path, mode: str, owner: int) -> Non
 ABANDON = """
 connection = sqlite3.connect(path, isolation_level=None)
 if sys.argv[3] == "ours":
-    from qstore_core.sqlite_file import _SCHEMA
-    for statement in _SCHEMA:
+    from qstore_core.sqlite_cache import KIND
+    marks = f"PRAGMA application_id = {KIND.application}", f"PRAGMA user_version = {KIND.version}"
+    for statement in ("PRAGMA auto_vacuum = INCREMENTAL", "PRAGMA journal_mode = WAL", *KIND.schema, *marks):
         connection.execute(statement)
 else:
     connection.execute("CREATE TABLE payloads (id INTEGER PRIMARY KEY, value BLOB NOT NULL)")

@@ -130,8 +130,12 @@ def tuned(task: Task, method: Method, target: float) -> Method:
 
 def exact_loss(task: Task, run: Run) -> float:
     """The loss over all training data, without shot noise."""
+    return exact_loss_on(run, *task.data)
+
+
+def exact_loss_on(run: Run, x: FloatArray, y: FloatArray) -> float:
+    """The same for other data, inputs in radians."""
     model, state = run.recipe.model, run.state
-    x, y = task.data
     reduction, affine = model.reduced(run.recipe.config.reduce)
     simulator = MockBackend()
     angles = affine.angles(model.encode(x), state.parameters, len(x))

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "costs": "qstore_core.cli.costs:costs",
         "jobs": "qstore_core.cli.runs:jobs",
         "cancel": "qstore_core.cli.runs:cancel",
+        "store": "qstore_core.cli.store:store",
         "backends": "qstore_core.cli.backends:backends",
         "plugins": "qstore_core.cli.plugins:plugins",
         "check-backend": "qstore_core.cli.check_backend:check_backend",

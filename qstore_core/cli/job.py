@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from qstore_core.run_directory import RunDirectory, fresh_directory
 
 MANIFEST = "command.json"
 # what may differ between a run and its resumption: how far to go and what to show
-_FREE = frozenset({"epochs", "budget", "baseline", "resume", "run_directory", "progress"})
+_FREE = frozenset(
+    {"epochs", "budget", "baseline", "resume", "run_directory", "progress", "store", "store_path", "store_options"}
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +124,7 @@ class TrainingJob:
             gradient_options=dict(wanted["gradient_options"]),
             shots_per_circuit=shots,
             warm_start=wanted["warm_start"],
+            **_store_settings(wanted),
             loss=wanted["loss"],
             seed=seed,
             checkpoint_interval=1,
@@ -166,7 +169,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise RunDirectoryError(f"cannot read {path}: {error}") from error
     if stored["data"] is not None:
         stored["data"] = Path(stored["data"])
-    for name in ("options", "budget", "optimizer_options", "gradient_options"):
+    stored.setdefault("store_options", [])
+    for name in ("options", "budget", "optimizer_options", "gradient_options", "store_options"):
         stored[name] = tuple((key, tuple(value) if isinstance(value, list) else value) for key, value in stored[name])
     return stored
 
@@ -184,6 +188,14 @@ def _load(arguments: dict[str, Any]) -> Dataset:
     if arguments["classes"] is None:
         return data
     return data.only([part.strip() for part in arguments["classes"].split(",")])
+
+
+def _store_settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the store; runs that older versions started know none."""
+    name, path = wanted.get("store"), wanted.get("store_path")
+    if name == "sqlite" and path is None:
+        path = Path("runs") / "store.sqlite"
+    return {"store": name, "store_path": path, "store_options": dict(wanted.get("store_options") or ())}
 
 
 def _budget(limits: Sequence[tuple[str, Any]]) -> Budget | None:

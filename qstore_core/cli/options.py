@@ -102,7 +102,20 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="The weight of the past in an average of the parameters, e.g. 0.9.",
     ),
     click.option(
-        "--warm-start", type=click.Choice(["simulator"]), help="Train on an exact simulator on this machine first."
+        "--warm-start",
+        type=click.Choice(["simulator", "store"]),
+        help="Train on an exact simulator on this machine first, or start from the nearest run in the store.",
+    ),
+    click.option("--store", help="Record runs in it: sqlite, pinecone, ...; its keys come from the environment."),
+    click.option(
+        "--store-path", type=click.Path(path_type=Path), help="The file of --store sqlite; default: runs/store.sqlite."
+    ),
+    click.option(
+        "--store-option",
+        "store_options",
+        type=OptionType(),
+        multiple=True,
+        help="For the store, e.g. index_name=my-runs for pinecone.",
     ),
     click.option("--epochs", default=20, show_default=True),
     click.option("--batch-size", default=32, show_default=True),

@@ -16,7 +16,8 @@ from qstore_core.data import Split
 from qstore_core.errors import ConfigurationError
 from qstore_core.losses import is_classes
 from qstore_core.model import QuantumModel
-from qstore_core.preprocessing import FeatureScaler, TargetScaler
+from qstore_core.preprocessing import TargetScaler
+from qstore_core.run import saved_scaler
 from qstore_core.trainer import QuantumTrainer
 
 RADIANS_PER_DEVIATION = 0.5
@@ -43,6 +44,11 @@ def train(**arguments: Any) -> None:
     """
     if arguments["resume"] and arguments["run_directory"] is None:
         raise ConfigurationError("--resume needs --run-directory: the run to go on with")
+    if arguments["warm_start"] == "store" and arguments["splits"] > 1:
+        raise ConfigurationError(
+            "--warm-start store with several splits: the run of one has learned from the test samples of another; use "
+            "--splits 1"
+        )
     run_job(TrainingJob.of(arguments))
 
 
@@ -70,10 +76,11 @@ def _train_split(
     report: TrainingReport, parts: Split, model: QuantumModel, config: TrainingConfig, arguments: dict[str, Any]
 ) -> None:
     """Train and test on one split, and add it to the report."""
-    scaler = FeatureScaler.fit(parts.x_train, model.input_dim, radians_per_deviation=RADIANS_PER_DEVIATION)
-    model.scaler = scaler
     y_train, targets = _targets(parts.y_train)
     trainer = QuantumTrainer(config, progress=arguments["progress"])
+    saved = saved_scaler(config, model) if arguments["resume"] else None
+    scaler = saved or trainer.scaler_for(model, parts.x_train, y_train, radians_per_deviation=RADIANS_PER_DEVIATION)
+    model.scaler = scaler
     begin = time.perf_counter()
     trainer.fit(model, parts.x_train, y_train, resume=arguments["resume"])
     seconds = time.perf_counter() - begin

@@ -35,6 +35,7 @@ KINDS: Mapping[str, PluginKind] = MappingProxyType(
         "backend": PluginKind("backend", "Backend", "a backend"),
         "estimator": PluginKind("estimator", "Estimator", "a gradient estimator"),
         "cache": PluginKind("cache", "Cache", "a cache of results"),
+        "store": PluginKind("store", "Store", "a store of vectors"),
         "ansatz": PluginKind("ansatz", "Ansatz", "an ansatz"),
     }
 )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qstore_core.testing.estimator_suite import GradientEstimatorSuite
     from qstore_core.testing.reference import ReferenceBackend
     from qstore_core.testing.runner import Outcome, run_suite
+    from qstore_core.testing.store_suite import StoreSuite
 
 __all__ = [
     "AnsatzSuite",
@@ -35,6 +36,7 @@ __all__ = [
     "GradientEstimatorSuite",
     "Outcome",
     "ReferenceBackend",
+    "StoreSuite",
     "run_suite",
 ]
 
@@ -45,6 +47,7 @@ _HOMES = {
     "GradientEstimatorSuite": "estimator_suite",
     "Outcome": "runner",
     "ReferenceBackend": "reference",
+    "StoreSuite": "store_suite",
     "run_suite": "runner",
 }
 

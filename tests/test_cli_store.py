@@ -1,0 +1,95 @@
+"""`qstore store`, and training with one from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from qstore_core.cli import main
+
+TRAIN = ["train", "iris", "--qubits", "4", "--batch-size", "60", "--gradient-method", "adjoint", "--epochs", "1"]
+
+
+def qstore(*arguments: str, status: int = 0) -> Result:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == status, result.output
+    return result
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def two_runs(here: Path) -> list[str]:
+    """The names of two recorded runs, of iris and of two of its classes, as they are listed."""
+    qstore(*TRAIN, "--store", "sqlite")
+    qstore(*TRAIN, "--store", "sqlite", "--classes", "setosa,virginica")
+    return [line.split()[0] for line in qstore("store", "list").stdout.splitlines()[1:]]
+
+
+def test_runs_are_listed_the_latest_first(two_runs: list[str]) -> None:
+    header, first, second = qstore("store", "list").stdout.splitlines()
+    assert header.split() == "RUN STATE QUBITS DEPTH LOSS EPOCHS STEPS REACHED SHOTS USD RECORDED".split()
+    assert first.split()[1:6] == ["finished", "4", "2", "cross_entropy", "1"]
+    assert (first.split()[0], second.split()[0]) == tuple(two_runs)
+
+
+def test_a_run_is_shown_by_any_beginning_of_its_name(two_runs: list[str]) -> None:
+    shown = qstore("store", "show", two_runs[0][:9]).stdout
+    assert shown.splitlines()[0].split() == ["id", two_runs[0]]
+    assert '"n_parameters": 16' in shown
+    assert '"learning_rate": 0.05' in shown
+
+
+def test_a_name_that_means_none_or_several_says_so(two_runs: list[str]) -> None:
+    assert "2 runs begin with 'run-'; give more" in qstore("store", "show", "run-", status=2).stderr
+    assert "there is no run 'walk'; `qstore store list`" in qstore("store", "show", "walk", status=2).stderr
+
+
+def test_similar_runs_come_with_their_cosine(two_runs: list[str]) -> None:
+    header, line = qstore("store", "similar", two_runs[0]).stdout.splitlines()
+    assert header.split()[:2] == ["COSINE", "RUN"]
+    assert line.split()[1] == two_runs[1]
+    assert -1 <= float(line.split()[0]) <= 1
+    assert "No other run" in qstore("store", "similar", two_runs[0], "--compatible").stdout
+
+
+def test_runs_are_exported_as_json_lines(two_runs: list[str], here: Path) -> None:
+    qstore("store", "export", "--output", "runs.jsonl")
+    found = [json.loads(line) for line in (here / "runs.jsonl").read_text().splitlines()]
+    assert {run["id"] for run in found} == set(two_runs)
+    assert all(len(run["parameters"]) == 16 and run["config"]["epochs"] == 1 for run in found)
+    assert json.loads(qstore("store", "export", two_runs[0]).stdout)["id"] == two_runs[0]
+
+
+def test_a_run_starts_from_the_nearest(two_runs: list[str], here: Path) -> None:
+    arguments = [*TRAIN, "--store", "sqlite", "--warm-start", "store", "--seed", "3", "--run-directory", "warm"]
+    qstore(*arguments)
+    (line,) = [json.loads(each) for each in (here / "warm" / "metrics.jsonl").read_text().splitlines()][:1]
+    assert (line["kind"], line["run"]) == ("warm_start", two_runs[1])
+    assert "finished" in qstore("runs", "warm").stdout
+    assert qstore("resume", "warm", "--epochs", "2").exit_code == 0
+    assert len(qstore("store", "list").stdout.splitlines()) == 4
+
+
+def test_without_a_store_the_commands_say_how_to_have_one(here: Path) -> None:
+    told = qstore("store", "list", status=2).stderr
+    assert "there is no store at runs/store.sqlite; record a run with `qstore train --store sqlite`" in told
+    assert not list(here.iterdir())
+    assert "needs a store" in qstore(*TRAIN, "--warm-start", "store", status=2).stderr
+
+
+def test_several_splits_do_not_learn_from_one_another(here: Path) -> None:
+    told = qstore(*TRAIN, "--store", "sqlite", "--warm-start", "store", "--splits", "2", status=2).stderr
+    assert "the run of one has learned from the test samples of another; use --splits 1" in told
+
+
+def test_an_unknown_store_is_named(here: Path) -> None:
+    assert "unknown store 'chalk'" in qstore("store", "list", "--store", "chalk", status=2).stderr
+    assert "unknown store 'chalk'" in qstore(*TRAIN, "--store", "chalk", status=2).stderr
