@@ -160,6 +160,8 @@ class StoreRecorder:
             _log.warning("store: the %s could not be kept, and training goes on without: %s", kind, error)
             return False
         self._written += len(entries)
+        if namespace == TRAINING:
+            self._run.executor.tracker.vectors_stored += len(entries)
         return True
 
     def _drop_vectors(self, reason: str) -> None:

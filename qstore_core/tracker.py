@@ -76,6 +76,7 @@ class PerformanceTracker:
         self.total = Cost()
         self.spans: dict[str, float] = dict.fromkeys(SPANS, 0.0)
         self.circuits_reused = 0
+        self.vectors_stored = 0
         self._runs: list[tuple[int, int, float]] = []
 
     def span(self, name: str) -> AbstractContextManager[None]:

@@ -185,7 +185,8 @@ def test_validation_is_in_the_metrics(path: Path) -> None:
 
 class TestTrainingVectors:
     def test_each_sample_of_each_step_is_stored_as_in_v3_2(self, path: Path) -> None:
-        train(settings(path, store_training_vectors=True, gradient_method="spsa"))
+        trainer = train(settings(path, store_training_vectors=True, gradient_method="spsa"))
+        assert trainer.performance_tracker.vectors_stored == 24
         store, (record,) = SqliteStore(path), records(path)
         ids = asyncio.run(store.list_ids(namespace=TRAINING))
         assert len(ids) == 2 * 12

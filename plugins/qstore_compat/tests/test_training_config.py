@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def test_settings_may_come_in_q_stores_order() -> None:
         ("optimizer", "natural_gradient", "sgd"),
         ("gradient_method", "finite_diff", "finite_difference"),
         ("quantum_sdk", "cirq", "ionq"),
-        ("pinecone_api_key", "mock-key", None),
+        ("pinecone_api_key", "mock-key", "mock-key"),
         ("quantum_api_key", "mock-key", None),
         ("enable_circuit_batching", False, None),
     ],
@@ -42,6 +43,19 @@ def test_old_words_are_translated(name: str, value: Any, meant: Any) -> None:
         assert getattr(core, name) == meant
 
 
+PINECONE = find_spec("qstore_pinecone") is not None
+
+
+def test_a_mock_key_means_no_store() -> None:
+    assert TrainingConfig(pinecone_api_key="mock-key", pinecone_index_name="runs").to_core().store_name is None
+
+
+@pytest.mark.skipif(not PINECONE, reason="qstore-pinecone is not installed")
+def test_a_pinecone_key_means_that_store() -> None:
+    assert TrainingConfig(pinecone_api_key="pc-123").to_core().store_name == "pinecone"
+
+
+@pytest.mark.skipif(PINECONE, reason="qstore-pinecone is installed")
 def test_a_real_store_is_not_silently_left_out() -> None:
     with pytest.raises(ConfigurationError, match="pinecone_api_key"):
         TrainingConfig(pinecone_api_key="pc-123")

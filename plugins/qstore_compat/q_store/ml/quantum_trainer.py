@@ -238,8 +238,11 @@ class QuantumTrainer:
         return self.training_history
 
     def get_pinecone_stats(self) -> dict[str, Any]:
-        """That training stores nothing in an index."""
-        return {"enabled": False, "initialized": False, "vectors_stored": 0, "index_name": None}
+        """Whether training keeps its vectors in Pinecone, and how many were written so far."""
+        config, stored = self.core.config, self._tracker.vectors_stored
+        enabled = config.store_name == "pinecone"
+        name = config.pinecone_index_name if enabled else None
+        return {"enabled": enabled, "initialized": stored > 0, "vectors_stored": stored, "index_name": name}
 
     async def _trained(
         self,

@@ -14,9 +14,6 @@ from qstore_core import TrainingConfig as CoreConfig
 from qstore_core.errors import UnknownNameError
 from qstore_core.losses import LossLike
 
-NO_STORE = "mock-key"
-"""The pinecone key by which Q-Store's programs say that there is no store."""
-
 _METHODS: Mapping[str, str] = MappingProxyType({"finite_diff": "finite_difference"})
 _OPTIMIZERS: Mapping[str, str] = MappingProxyType({"sgd": "momentum", "natural_gradient": "sgd"})
 _UNUSED: Mapping[str, tuple[Any, str]] = MappingProxyType(
@@ -118,7 +115,6 @@ class TrainingConfig:
         own["enable_batch_execution"] = self.enable_batch_execution and self.enable_circuit_batching
         own["gradient_method"] = _METHODS.get(self.gradient_method, self.gradient_method)
         own["optimizer"] = self._optimizer()
-        own["pinecone_api_key"] = None if self.pinecone_api_key == NO_STORE else self.pinecone_api_key
         own["quantum_sdk"] = "ionq" if self.quantum_sdk in ("cirq", "qiskit") else self.quantum_sdk
         own["quantum_api_key"] = None if self.quantum_sdk == "mock" else self.quantum_api_key
         own["loss"] = self.loss if loss is None else loss
