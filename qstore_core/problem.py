@@ -218,6 +218,15 @@ class SampleChooser(Protocol):
         ...
 
 
+@runtime_checkable
+class WarmStarter(Protocol):
+    """An estimator that begins otherwise where the parameters are good already."""
+
+    def warmed(self, problem: Problem, state: State) -> State:
+        """What it carries into the first step after a warm start, in place of what `start` gave."""
+        ...
+
+
 def require_positive(name: str, value: float) -> float:
     """`value`, if it is a finite number above 0.
 

@@ -23,7 +23,15 @@ from qstore_core.losses import LOSSES, Loss, MeanSquaredError, make_loss, make_t
 from qstore_core.methods import make_estimator, make_loss_optimizer, make_parameter_optimizer
 from qstore_core.model import QuantumModel
 from qstore_core.optimizers import Optimizer, OptimizerState, clip_by_norm
-from qstore_core.problem import GradientEstimator, GradientResult, Problem, Rounds, SampleChooser, require_whole
+from qstore_core.problem import (
+    GradientEstimator,
+    GradientResult,
+    Problem,
+    Rounds,
+    SampleChooser,
+    WarmStarter,
+    require_whole,
+)
 from qstore_core.randomness import StepKey
 from qstore_core.stream import size_of
 
@@ -162,16 +170,23 @@ class Recipe:
 
     def _rounds(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> Rounds:
         problem = self._charged(x, y, state, executor)
-        memory = self.estimator.start(problem, state.parameters) if state.step == 0 else state.estimator
+        memory = self._memory(state, problem)
         return self.estimator.gradient(problem, state.parameters, memory, StepKey(state.seed, "train", state.step))
+
+    def _memory(self, state: Checkpoint, problem: Problem) -> Any:
+        """What the estimator carries into the step from `state`."""
+        if state.step:
+            return state.estimator
+        memory = self.estimator.start(problem, state.parameters)
+        if state.warm_started and isinstance(self.estimator, WarmStarter):
+            return self.estimator.warmed(problem, memory)
+        return memory
 
     def wanted_samples(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> int | None:
         """How many samples the step from `state` takes, given a batch of the loader; None: that batch."""
         if not isinstance(self.estimator, SampleChooser):
             return None
-        memory = state.estimator
-        if state.step == 0:
-            memory = self.estimator.start(self._charged(x, y, state, executor), state.parameters)
+        memory = state.estimator if state.step else self._memory(state, self._charged(x, y, state, executor))
         wanted = self.estimator.wanted_samples(memory)
         return None if wanted is None else require_whole("wanted_samples", wanted)
 

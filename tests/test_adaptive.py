@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from qstore_core.backend import Prices
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.errors import BudgetExceededError, ConfigurationError
 from qstore_core.estimators.adaptive import Adaptive
+from qstore_core.executor import Executor
 from qstore_core.problem import Problem
 
 X = np.random.default_rng(3).normal(size=(40, 3))
@@ -183,3 +185,14 @@ class TestOptions:
         rounds = Adaptive().gradient(problem, np.zeros(6), state, KEY)
         assert next(rounds)[0].n_rows == 2 * problem.n_samples
         assert mock().capabilities.prices is None
+
+
+def test_after_a_warm_start_the_first_steps_are_a_quarter_as_long(problem: Problem) -> None:
+    cold = Adaptive().start(problem, np.zeros(6))
+    factors = []
+    for state in (cold, Adaptive().warmed(problem, cold)):
+        result, _ = asyncio.run(Executor(mock()).drive(Adaptive().gradient(problem, np.zeros(6), state, KEY)))
+        factors.append(result.learning_rate_factor)
+    assert factors[1] == pytest.approx(factors[0] * 7**-0.75)
+    exact = replace(problem, shots=None)
+    assert Adaptive().warmed(exact, None) is None

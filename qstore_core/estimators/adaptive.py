@@ -36,6 +36,9 @@ _BETTER = 0.9
 _FIRST, _LONGEST, _FACTOR = 0.2, 0.3, 20.0
 _NOISY, _DECAY = 50.0, 0.75
 
+_WARM = 300.0
+"""The noise that is taken to have gone in before a warm start: long steps would lose what it brought."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adaptive:
@@ -91,6 +94,10 @@ class Adaptive:
             0.0,
             SignalAverages.empty(len(parameters)),
         ).to_state()
+
+    def warmed(self, problem: Problem, state: State) -> State:
+        """With steps a quarter as long, for parameters that are good already."""
+        return state if problem.shots is None else replace(_Course.of(state), noise=_WARM).to_state()
 
     def wanted_samples(self, state: State) -> int | None:
         """How many samples the next step takes; None, for exact runs: a batch of the loader."""
