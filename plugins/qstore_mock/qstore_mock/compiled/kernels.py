@@ -1,0 +1,419 @@
+"""The compiled functions: one row of angles at a time through the instructions of a `Code`, forwards and backwards.
+
+A state is `(2, 2**n_qubits)`, real and imaginary parts, float32 or float64; qubit 0 is the most significant bit. No
+result depends on what other rows there are. Compiled when first called, for each precision, and kept on disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from qstore_mock.compiled.code import BOTH, FULL, LAYER, MOVE, PAIRS, PHASE, ROTATE, START
+
+# Sums may be made in vectors; which rows are run with which still changes no bit.
+_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+
+@_compiled
+def expectations(code: Any, angles: Any, reading: Any, constants: Any, states: Any) -> Any:
+    """Expectation values `(n_rows, n_observables)`, leaving what gradients need in `states`."""
+    n_rows, n_observables = len(angles), reading.shape[1]
+    size = states.shape[-1]
+    found = np.empty((n_rows, n_observables))
+    work = _workspace(code, size, states)
+    other, squares = np.empty((2, size), states.dtype), np.empty(size, states.dtype)
+    for row in range(n_rows):
+        found[row] = constants
+        last = _forward(code, angles[row], states[row], work)
+        for group in range(len(code.ends)):
+            _square(_read(code, group, angles[row], last, other, work), squares)
+            for k in range(n_observables):
+                found[row, k] += _dot(reading[group, k], squares)
+    return found
+
+
+@_compiled
+def outcomes(code: Any, angles: Any, belongs: Any, states: Any) -> Any:
+    """The probability of each outcome of each group, `(n_groups, n_rows, 2**n_qubits)`, with one place for states."""
+    n_rows, size = len(angles), states.shape[-1]
+    found = np.zeros((len(code.ends), n_rows, size))
+    work = _workspace(code, size, states)
+    other, squares = np.empty((2, size), states.dtype), np.empty(size, states.dtype)
+    for row in range(n_rows):
+        last = _forward(code, angles[row], states[0], work)
+        for group in range(len(code.ends)):
+            _square(_read(code, group, angles[row], last, other, work), squares)
+            for k in range(size):
+                found[group, row, belongs[group, k]] += squares[k]
+    return found
+
+
+@_compiled
+def gradients(code: Any, angles: Any, reading: Any, cotangents: Any, states: Any) -> Any:
+    """Derivatives `(n_rows, n_angles)` by the adjoint method, from what `expectations` left in `states`."""
+    n_rows, size = len(angles), states.shape[-1]
+    found = np.zeros(angles.shape)
+    work = _workspace(code, size, states)
+    costate, other = np.empty((2, size), states.dtype), np.empty((2, size), states.dtype)
+    for row in range(n_rows):
+        last = states[row, code.instructions[-1, 2]]
+        costate[:] = 0
+        for group in range(len(code.ends)):
+            _add_costate(code, group, angles[row], reading[group], cotangents[row], last, other, costate, work)
+        _backward(code, angles[row], states[row], costate, other, found[row], work)
+    return found
+
+
+@_compiled
+def _workspace(code: Any, size: int, states: Any) -> Any:
+    """What is kept from row to row: turns, coefficients and diagonals of every layer, and turns of none yet."""
+    n_layers, n_qubits = len(code.layers), 0
+    while 1 << n_qubits < size:
+        n_qubits += 1
+    turned = np.full(len(code.constants), np.nan)
+    coefficients = np.zeros((n_layers, n_qubits, 6))
+    coefficients[:, :, 0] = coefficients[:, :, 2] = coefficients[:, :, 4] = 1.0
+    return turned, coefficients, np.empty((n_layers, 2, 2, size), states.dtype)
+
+
+@_compiled
+def _forward(code: Any, angles: Any, states: Any, work: Any) -> Any:
+    """The final state of a row."""
+    for index in range(len(code.instructions)):
+        what, before, after, number = code.instructions[index]
+        state = states[after]
+        if what == START:
+            _prepare(code, number, angles, work)
+            _start(code.layers[number, 0], work[1][number], work[2][number, 1], state)
+        elif what == MOVE:
+            _move(states[before], state, code.sources[number], code.signs[number])
+        elif what == LAYER:
+            if before != after:
+                state[:] = states[before]
+            _prepare(code, number, angles, work)
+            _layer(code.layers[number], work[1][number], work[2][number], state)
+        elif what == PAIRS:
+            if before != after:
+                state[:] = states[before]
+            _turn_pairs(state, code.partners[number], code.factors[number], angles[code.angles[number]])
+        else:
+            state[:] = 0
+            state[0, 0] = 1
+    return states[code.instructions[-1, 2]]
+
+
+@_compiled
+def _read(code: Any, group: int, angles: Any, state: Any, other: Any, work: Any) -> Any:
+    """The state in the basis of a group: itself, or `other`."""
+    layer = code.ends[group]
+    if layer < 0:
+        return state
+    other[:] = state
+    _prepare(code, layer, angles, work)
+    _layer(code.layers[layer], work[1][layer], work[2][layer], other)
+    return other
+
+
+@_compiled
+def _add_costate(
+    code: Any, group: int, angles: Any, reading: Any, weights: Any, last: Any, other: Any, costate: Any, work: Any
+) -> None:
+    """Add a group's weighted observables, applied to the state, to the costate."""
+    turned = _read(code, group, angles, last, other, work)
+    size = turned.shape[1]
+    diagonal = np.zeros(size)
+    for k in range(len(weights)):
+        for place in range(size):
+            diagonal[place] += weights[k] * reading[k, place]
+    for half in range(2):
+        for place in range(size):
+            other[half, place] = turned[half, place] * diagonal[place]
+    layer = code.ends[group]
+    if layer >= 0:
+        _undo_layer(code.layers[layer], work[1][layer], work[2][layer], other)
+    for half in range(2):
+        for place in range(size):
+            costate[half, place] += other[half, place]
+
+
+@_compiled
+def _backward(code: Any, angles: Any, states: Any, costate: Any, other: Any, found: Any, work: Any) -> None:
+    """Go back along the instructions, adding `2 Re <costate| d state>` to the derivatives `found`."""
+    for index in range(len(code.instructions) - 1, -1, -1):
+        what, _, after, number = code.instructions[index]
+        state = states[after]
+        if what == START or what == LAYER:
+            _prepare(code, number, angles, work)
+            _add_turns(code, number, work[0], state, costate, found)
+            if what == LAYER:
+                _undo_layer(code.layers[number], work[1][number], work[2][number], costate)
+        elif what == MOVE:
+            _move_back(costate, other, code.targets[number], code.signs[number])
+            costate, other = other, costate
+        elif what == PAIRS:
+            column = code.angles[number]
+            found[column] += _pair_overlap(state, costate, code.partners[number], code.factors[number])
+            _turn_pairs(costate, code.partners[number], code.factors[number], -angles[column])
+
+
+@_compiled
+def _prepare(code: Any, layer: int, angles: Any, work: Any) -> None:
+    """Make a layer's coefficients and diagonals, unless the row before had the same turns."""
+    turned, coefficients, diagonals = work
+    kind, first, width, n_places, begin = code.layers[layer]
+    changed = False
+    for slot in range(begin, begin + n_places * width):
+        angle = code.constants[slot]
+        for entry in range(code.starts[slot], code.starts[slot + 1]):
+            angle += angles[code.columns[entry]]
+        changed |= turned[slot] != angle
+        turned[slot] = angle
+    if not changed:
+        return
+    for qubit in range(width):
+        _decompose(kind, code.axes, turned, begin + qubit, width, n_places, coefficients[layer, first + qubit])
+    if kind == FULL:
+        _diagonal(coefficients[layer, :, 2:4], diagonals[layer, 0])
+    if kind != ROTATE:
+        _diagonal(coefficients[layer, :, 4:6], diagonals[layer, 1])
+
+
+@_compiled
+def _decompose(kind: int, axes: Any, turned: Any, slot: int, width: int, n_places: int, made: Any) -> None:
+    """A run as `diag(1, trail) [[c, -s], [s, c]] diag(1, lead)`: c, s, lead and trail, up to a global phase."""
+    if kind != FULL:
+        if kind != PHASE:
+            made[0], made[1] = np.cos(0.5 * turned[slot]), np.sin(0.5 * turned[slot])
+        if kind != ROTATE:
+            last = turned[slot + (n_places - 1) * width]
+            made[4], made[5] = np.cos(last), np.sin(last)
+        return
+    a, b = 1.0 + 0.0j, 0.0 + 0.0j
+    for place in range(n_places):
+        index = slot + place * width
+        cos, sin = np.cos(0.5 * turned[index]), np.sin(0.5 * turned[index])
+        x, y, z = axes[index]
+        later_a, later_b = complex(cos, -z * sin), complex(y * sin, -x * sin)
+        a, b = later_a * a - later_b.conjugate() * b, later_b * a + later_a.conjugate() * b
+    made[0], made[1] = abs(a), abs(b)
+    along = a.conjugate() / made[0] if made[0] > 0 else 1.0 + 0.0j
+    across = b / made[1] if made[1] > 0 else 1.0 + 0.0j
+    lead, trail = along * across.conjugate(), along * across
+    made[2], made[3], made[4], made[5] = lead.real, lead.imag, trail.real, trail.imag
+
+
+@_compiled
+def _diagonal(phases: Any, made: Any) -> None:
+    """Products of the phases, `(n_qubits, 2)`, of the qubits that are 1."""
+    made[0, 0], made[1, 0] = 1, 0
+    size = 1
+    for qubit in range(len(phases) - 1, -1, -1):
+        x, y = made.dtype.type(phases[qubit, 0]), made.dtype.type(phases[qubit, 1])
+        real, imag = made[0, :size], made[1, :size]
+        real_on, imag_on = made[0, size : 2 * size], made[1, size : 2 * size]
+        for k in range(size):
+            real_on[k] = x * real[k] - y * imag[k]
+            imag_on[k] = x * imag[k] + y * real[k]
+        size *= 2
+
+
+@_compiled
+def _start(kind: int, coefficients: Any, trail: Any, state: Any) -> None:
+    """What a layer makes of |0...0>: a product."""
+    real = state[0]
+    real[0] = 1
+    size = 1
+    for qubit in range(len(coefficients) - 1, -1, -1):
+        c, s = state.dtype.type(coefficients[qubit, 0]), state.dtype.type(coefficients[qubit, 1])
+        low, high = real[:size], real[size : 2 * size]
+        for k in range(size):
+            high[k] = s * low[k]
+        for k in range(size):
+            low[k] = c * low[k]
+        size *= 2
+    if kind == ROTATE:
+        state[1] = 0
+        return
+    for k in range(size):
+        state[1, k] = real[k] * trail[1, k]
+    for k in range(size):
+        real[k] *= trail[0, k]
+
+
+@_compiled
+def _layer(layer: Any, coefficients: Any, diagonals: Any, state: Any) -> None:
+    kind, first, width = layer[0], layer[1], layer[2]
+    if kind == FULL:
+        _multiply(state, diagonals[0], 1)
+    if kind != PHASE:
+        for qubit in range(first, first + width):
+            _rotate(state, len(coefficients) - 1 - qubit, coefficients[qubit, 0], coefficients[qubit, 1])
+    if kind != ROTATE:
+        _multiply(state, diagonals[1], 1)
+
+
+@_compiled
+def _undo_layer(layer: Any, coefficients: Any, diagonals: Any, state: Any) -> None:
+    kind, first, width = layer[0], layer[1], layer[2]
+    if kind != ROTATE:
+        _multiply(state, diagonals[1], -1)
+    if kind != PHASE:
+        for qubit in range(first, first + width):
+            _rotate(state, len(coefficients) - 1 - qubit, coefficients[qubit, 0], -coefficients[qubit, 1])
+    if kind == FULL:
+        _multiply(state, diagonals[0], -1)
+
+
+@_compiled
+def _multiply(state: Any, diagonal: Any, sign: int) -> None:
+    """By a diagonal matrix, or by its conjugate for sign -1."""
+    real, imag, x, y = state[0], state[1], diagonal[0], diagonal[1]
+    factor = state.dtype.type(sign)
+    for k in range(len(real)):
+        before, turn = real[k], factor * y[k]
+        real[k] = before * x[k] - imag[k] * turn
+        imag[k] = before * turn + imag[k] * x[k]
+
+
+@_compiled
+def _rotate(state: Any, place: int, cos: float, sin: float) -> None:
+    """`[[c, -s], [s, c]]` on the qubit of a bit; real and imaginary part alike, so both as one array."""
+    if cos == 1 and sin == 0:
+        return
+    flat = state.reshape(-1)
+    c, s = state.dtype.type(cos), state.dtype.type(sin)
+    if place == 0:
+        for k in range(len(flat) // 2):
+            low, high = flat[2 * k], flat[2 * k + 1]
+            flat[2 * k] = c * low - s * high
+            flat[2 * k + 1] = s * low + c * high
+    elif place == 1:
+        for k in range(len(flat) // 4):
+            low, next_low, high, next_high = flat[4 * k], flat[4 * k + 1], flat[4 * k + 2], flat[4 * k + 3]
+            flat[4 * k] = c * low - s * high
+            flat[4 * k + 1] = c * next_low - s * next_high
+            flat[4 * k + 2] = s * low + c * high
+            flat[4 * k + 3] = s * next_low + c * next_high
+    else:
+        stride = 1 << place
+        for first in range(0, len(flat), 2 * stride):
+            lows, highs = flat[first : first + stride], flat[first + stride : first + 2 * stride]
+            for k in range(stride):
+                low, high = lows[k], highs[k]
+                lows[k] = c * low - s * high
+                highs[k] = s * low + c * high
+
+
+@_compiled
+def _move(before: Any, after: Any, source: Any, signs: Any) -> None:
+    for half in range(2):
+        for k in range(len(source)):
+            after[half, k] = before[half, source[k]] * signs[k]
+
+
+@_compiled
+def _move_back(after: Any, before: Any, target: Any, signs: Any) -> None:
+    for half in range(2):
+        for k in range(len(target)):
+            before[half, k] = after[half, target[k]] * signs[target[k]]
+
+
+@_compiled
+def _turn_pairs(state: Any, partners: Any, factors: Any, angle: float) -> None:
+    """`exp(-i angle G / 2)`: cos - i sin G where G acts, for two amplitudes at a time."""
+    cos, sin = np.cos(0.5 * angle), np.sin(0.5 * angle)
+    for k in range(len(partners)):
+        other = partners[k]
+        if other < k:
+            continue
+        x, y = state[0, k], state[1, k]
+        u, v = state[0, other], state[1, other]
+        g, h = sin * factors[1, k], -sin * factors[0, k]
+        state[0, k], state[1, k] = cos * x + g * u - h * v, cos * y + g * v + h * u
+        if other > k:
+            g, h = sin * factors[1, other], -sin * factors[0, other]
+            state[0, other], state[1, other] = cos * u + g * x - h * y, cos * v + g * y + h * x
+
+
+@_compiled
+def _pair_overlap(state: Any, costate: Any, partners: Any, factors: Any) -> float:
+    """`Im <costate| G |state>`."""
+    total = 0.0
+    for k in range(len(partners)):
+        other = partners[k]
+        if other >= 0:
+            x = factors[0, k] * state[0, other] - factors[1, k] * state[1, other]
+            y = factors[0, k] * state[1, other] + factors[1, k] * state[0, other]
+            total += costate[0, k] * y - costate[1, k] * x
+    return total
+
+
+@_compiled
+def _add_turns(code: Any, layer: int, turned: Any, state: Any, costate: Any, found: Any) -> None:
+    """The derivatives by a layer's turns: `Im <costate| sigma |state>` along each axis, turned back turn by turn."""
+    _, first, width, n_places, begin = code.layers[layer]
+    size = state.shape[1]
+    inner = np.empty(size, state.dtype)
+    for k in range(size):
+        inner[k] = costate[0, k] * state[1, k] - costate[1, k] * state[0, k]
+    n_qubits = 0
+    while 1 << n_qubits < size:
+        n_qubits += 1
+    for qubit in range(width):
+        x, y, z = _overlaps(state[0], state[1], costate[0], costate[1], inner, n_qubits - 1 - first - qubit)
+        for place in range(n_places - 1, -1, -1):
+            slot = begin + place * width + qubit
+            a, b, c = code.axes[slot]
+            along = a * x + b * y + c * z
+            for entry in range(code.starts[slot], code.starts[slot + 1]):
+                found[code.columns[entry]] += along
+            if place:
+                cos, sin, rest = np.cos(turned[slot]), -np.sin(turned[slot]), along * (1 - np.cos(turned[slot]))
+                x, y, z = (
+                    cos * x + sin * (b * z - c * y) + rest * a,
+                    cos * y + sin * (c * x - a * z) + rest * b,
+                    cos * z + sin * (a * y - b * x) + rest * c,
+                )
+
+
+@_compiled
+def _overlaps(real: Any, imag: Any, co_real: Any, co_imag: Any, inner: Any, place: int) -> Any:
+    """`Im <costate| P |state>` for P = X, Y, Z on the qubit of a bit; `inner` holds the terms of `Im <costate|state>`."""
+    stride = 1 << place
+    x = y = z = real[0] * 0
+    if stride == 1:
+        for k in range(0, len(real), 2):
+            more_x, more_y, more_z = _overlap(real, imag, co_real, co_imag, inner, k, k + 1)
+            x, y, z = x + more_x, y + more_y, z + more_z
+        return x, y, z
+    for first in range(0, len(real), 2 * stride):
+        for k in range(first, first + stride):
+            more_x, more_y, more_z = _overlap(real, imag, co_real, co_imag, inner, k, k + stride)
+            x, y, z = x + more_x, y + more_y, z + more_z
+    return x, y, z
+
+
+@_compiled
+def _overlap(real: Any, imag: Any, co_real: Any, co_imag: Any, inner: Any, low: int, high: int) -> Any:
+    down = co_real[low] * imag[high] - co_imag[low] * real[high]
+    up = co_real[high] * imag[low] - co_imag[high] * real[low]
+    down_real = co_real[low] * real[high] + co_imag[low] * imag[high]
+    up_real = co_real[high] * real[low] + co_imag[high] * imag[low]
+    return down + up, up_real - down_real, inner[low] - inner[high]
+
+
+@_compiled
+def _square(state: Any, squares: Any) -> None:
+    for k in range(len(squares)):
+        squares[k] = state[0, k] * state[0, k] + state[1, k] * state[1, k]
+
+
+@_compiled
+def _dot(left: Any, right: Any) -> float:
+    total = 0.0
+    for k in range(len(left)):
+        total += left[k] * right[k]
+    return total
