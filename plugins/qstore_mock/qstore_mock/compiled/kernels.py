@@ -147,9 +147,7 @@ def _backward(code: Any, angles: Any, states: Any, costate: Any, other: Any, fou
         state = states[after]
         if what == START or what == LAYER:
             _prepare(code, number, angles, work)
-            _add_turns(code, number, work[0], state, costate, found)
-            if what == LAYER:
-                _undo_layer(code.layers[number], work[1][number], work[2][number], costate)
+            _differentiate(code, number, work, state, costate, other, found, what == LAYER)
         elif what == MOVE:
             _move_back(costate, other, code.targets[number], code.signs[number])
             costate, other = other, costate
@@ -174,7 +172,9 @@ def _prepare(code: Any, layer: int, angles: Any, work: Any) -> None:
     if not changed:
         return
     for qubit in range(width):
-        _decompose(kind, code.axes, turned, begin + qubit, width, n_places, coefficients[layer, first + qubit])
+        made = _decompose(kind, code.axes, turned, begin + qubit, width, n_places)
+        for k in range(6):
+            coefficients[layer, first + qubit, k] = made[k]
     if kind == FULL:
         _diagonal(coefficients[layer, :, 2:4], diagonals[layer, 0])
     if kind != ROTATE:
@@ -182,27 +182,25 @@ def _prepare(code: Any, layer: int, angles: Any, work: Any) -> None:
 
 
 @_compiled
-def _decompose(kind: int, axes: Any, turned: Any, slot: int, width: int, n_places: int, made: Any) -> None:
+def _decompose(kind: int, axes: Any, turned: Any, slot: int, width: int, n_places: int) -> Any:
     """A run as `diag(1, trail) [[c, -s], [s, c]] diag(1, lead)`: c, s, lead and trail, up to a global phase."""
     if kind != FULL:
-        if kind != PHASE:
-            made[0], made[1] = np.cos(0.5 * turned[slot]), np.sin(0.5 * turned[slot])
-        if kind != ROTATE:
-            last = turned[slot + (n_places - 1) * width]
-            made[4], made[5] = np.cos(last), np.sin(last)
-        return
+        half, last = 0.5 * turned[slot], turned[slot + (n_places - 1) * width]
+        c, s = (1.0, 0.0) if kind == PHASE else (np.cos(half), np.sin(half))
+        x, y = (1.0, 0.0) if kind == ROTATE else (np.cos(last), np.sin(last))
+        return c, s, 1.0, 0.0, x, y
     a, b = 1.0 + 0.0j, 0.0 + 0.0j
     for place in range(n_places):
         index = slot + place * width
         cos, sin = np.cos(0.5 * turned[index]), np.sin(0.5 * turned[index])
-        x, y, z = axes[index]
-        later_a, later_b = complex(cos, -z * sin), complex(y * sin, -x * sin)
+        later_a = complex(cos, -axes[index, 2] * sin)
+        later_b = complex(axes[index, 1] * sin, -axes[index, 0] * sin)
         a, b = later_a * a - later_b.conjugate() * b, later_b * a + later_a.conjugate() * b
-    made[0], made[1] = abs(a), abs(b)
-    along = a.conjugate() / made[0] if made[0] > 0 else 1.0 + 0.0j
-    across = b / made[1] if made[1] > 0 else 1.0 + 0.0j
+    c, s = abs(a), abs(b)
+    along = a.conjugate() / c if c > 0 else 1.0 + 0.0j
+    across = b / s if s > 0 else 1.0 + 0.0j
     lead, trail = along * across.conjugate(), along * across
-    made[2], made[3], made[4], made[5] = lead.real, lead.imag, trail.real, trail.imag
+    return c, s, lead.real, lead.imag, trail.real, trail.imag
 
 
 @_compiled
@@ -352,24 +350,95 @@ def _pair_overlap(state: Any, costate: Any, partners: Any, factors: Any) -> floa
 
 
 @_compiled
-def _add_turns(code: Any, layer: int, turned: Any, state: Any, costate: Any, found: Any) -> None:
-    """The derivatives by a layer's turns: `Im <costate| sigma |state>` along each axis, turned back turn by turn."""
-    _, first, width, n_places, begin = code.layers[layer]
-    size = state.shape[1]
-    inner = np.empty(size, state.dtype)
-    for k in range(size):
+def _differentiate(
+    code: Any, layer: int, work: Any, state: Any, costate: Any, other: Any, found: Any, undo: bool
+) -> None:
+    """Add the derivatives by a layer's turns, and undo it on the costate; `other` is written over."""
+    kind, first, width, n_places, begin = code.layers[layer]
+    turned, coefficients, diagonals = work[0], work[1][layer], work[2][layer]
+    top = len(coefficients) - 1
+    if kind == FULL:
+        _add_runs(code, layer, turned, state, costate, found)
+        _undo_layer(code.layers[layer], coefficients, diagonals, costate)
+        return
+    if kind != ROTATE:  # turns about z are the last of their runs
+        _add_phases(code, begin + (n_places - 1) * width - first, first, width, state, costate, other[0], found)
+        other[:] = state
+        _multiply(other, diagonals[1], -1)
+        _multiply(costate, diagonals[1], -1)
+    if kind != PHASE:
+        flat, co_flat = (state if kind == ROTATE else other).reshape(-1), costate.reshape(-1)
+        for qubit in range(first, first + width):
+            _add(code, begin + qubit - first, _y_overlap(flat, co_flat, top - qubit), found)
+        for qubit in range(first, first + (width if undo else 0)):
+            _rotate(costate, top - qubit, coefficients[qubit, 0], -coefficients[qubit, 1])
+
+
+@_compiled
+def _add(code: Any, slot: int, derivative: float, found: Any) -> None:
+    """Add the derivative by a turn to those by the gate angles that it is the sum of."""
+    for entry in range(code.starts[slot], code.starts[slot + 1]):
+        found[code.columns[entry]] += derivative
+
+
+@_compiled
+def _add_phases(code: Any, slot: int, first: int, width: int, state: Any, costate: Any, inner: Any, found: Any) -> None:
+    """The derivatives by turns about z: those of qubit q are by turn `slot + q`."""
+    _inner(state, costate, inner)
+    size, qubit = len(inner) // 2, 0
+    while size:
+        total = inner[0] * 0
+        for k in range(size):
+            total += inner[k] - inner[size + k]
+        for k in range(size):
+            inner[k] += inner[size + k]
+        if first <= qubit < first + width:
+            _add(code, slot + qubit, total, found)
+        size, qubit = size // 2, qubit + 1
+
+
+@_compiled
+def _inner(state: Any, costate: Any, inner: Any) -> None:
+    """The terms of `Im <costate|state>`."""
+    for k in range(len(inner)):
         inner[k] = costate[0, k] * state[1, k] - costate[1, k] * state[0, k]
-    n_qubits = 0
-    while 1 << n_qubits < size:
-        n_qubits += 1
+
+
+@_compiled
+def _y_overlap(flat: Any, co_flat: Any, place: int) -> float:
+    """`Im <costate| Y |state>` on the qubit of a bit; real and imaginary parts in one array."""
+    total = flat[0] * 0
+    if place == 0:
+        for k in range(len(flat) // 2):
+            total += co_flat[2 * k + 1] * flat[2 * k] - co_flat[2 * k] * flat[2 * k + 1]
+    elif place == 1:
+        for k in range(len(flat) // 4):
+            total += co_flat[4 * k + 2] * flat[4 * k] - co_flat[4 * k] * flat[4 * k + 2]
+            total += co_flat[4 * k + 3] * flat[4 * k + 1] - co_flat[4 * k + 1] * flat[4 * k + 3]
+    else:
+        stride = 1 << place
+        for first in range(0, len(flat), 2 * stride):
+            lows, highs = flat[first : first + stride], flat[first + stride : first + 2 * stride]
+            co_lows, co_highs = co_flat[first : first + stride], co_flat[first + stride : first + 2 * stride]
+            for k in range(stride):
+                total += co_highs[k] * lows[k] - co_lows[k] * highs[k]
+    return total
+
+
+@_compiled
+def _add_runs(code: Any, layer: int, turned: Any, state: Any, costate: Any, found: Any) -> None:
+    """The derivatives by runs of any turns: `Im <costate| sigma |state>` along each axis, turned back turn by turn."""
+    _, first, width, n_places, begin = code.layers[layer]
+    top = -1
+    while 1 << top + 1 < state.shape[1]:
+        top += 1
     for qubit in range(width):
-        x, y, z = _overlaps(state[0], state[1], costate[0], costate[1], inner, n_qubits - 1 - first - qubit)
+        x, y, z = _overlaps(state[0], state[1], costate[0], costate[1], top - first - qubit)
         for place in range(n_places - 1, -1, -1):
             slot = begin + place * width + qubit
-            a, b, c = code.axes[slot]
+            a, b, c = code.axes[slot, 0], code.axes[slot, 1], code.axes[slot, 2]
             along = a * x + b * y + c * z
-            for entry in range(code.starts[slot], code.starts[slot + 1]):
-                found[code.columns[entry]] += along
+            _add(code, slot, along, found)
             if place:
                 cos, sin, rest = np.cos(turned[slot]), -np.sin(turned[slot]), along * (1 - np.cos(turned[slot]))
                 x, y, z = (
@@ -380,29 +449,20 @@ def _add_turns(code: Any, layer: int, turned: Any, state: Any, costate: Any, fou
 
 
 @_compiled
-def _overlaps(real: Any, imag: Any, co_real: Any, co_imag: Any, inner: Any, place: int) -> Any:
-    """`Im <costate| P |state>` for P = X, Y, Z on the qubit of a bit; `inner` holds the terms of `Im <costate|state>`."""
+def _overlaps(real: Any, imag: Any, co_real: Any, co_imag: Any, place: int) -> Any:
+    """`Im <costate| P |state>` for P = X, Y, Z on the qubit of a bit."""
     stride = 1 << place
     x = y = z = real[0] * 0
-    if stride == 1:
-        for k in range(0, len(real), 2):
-            more_x, more_y, more_z = _overlap(real, imag, co_real, co_imag, inner, k, k + 1)
-            x, y, z = x + more_x, y + more_y, z + more_z
-        return x, y, z
-    for first in range(0, len(real), 2 * stride):
-        for k in range(first, first + stride):
-            more_x, more_y, more_z = _overlap(real, imag, co_real, co_imag, inner, k, k + stride)
-            x, y, z = x + more_x, y + more_y, z + more_z
+    for pair in range(len(real) // 2):
+        low = (pair >> place << place + 1) | (pair & stride - 1)
+        high = low + stride
+        x += co_real[low] * imag[high] - co_imag[low] * real[high]
+        x += co_real[high] * imag[low] - co_imag[high] * real[low]
+        y += co_real[high] * real[low] + co_imag[high] * imag[low]
+        y -= co_real[low] * real[high] + co_imag[low] * imag[high]
+        z += co_real[low] * imag[low] - co_imag[low] * real[low]
+        z -= co_real[high] * imag[high] - co_imag[high] * real[high]
     return x, y, z
-
-
-@_compiled
-def _overlap(real: Any, imag: Any, co_real: Any, co_imag: Any, inner: Any, low: int, high: int) -> Any:
-    down = co_real[low] * imag[high] - co_imag[low] * real[high]
-    up = co_real[high] * imag[low] - co_imag[high] * real[low]
-    down_real = co_real[low] * real[high] + co_imag[low] * imag[high]
-    up_real = co_real[high] * real[low] + co_imag[high] * imag[low]
-    return down + up, up_real - down_real, inner[low] - inner[high]
 
 
 @_compiled
