@@ -19,7 +19,10 @@ _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc
 
 @_compiled
 def expectations(code: Any, angles: Any, reading: Any, constants: Any, states: Any) -> Any:
-    """Expectation values `(n_rows, n_observables)`, leaving what gradients need in `states`."""
+    """Expectation values `(n_rows, n_observables)`, leaving what gradients need in `states`.
+
+    `states` is `(n_rows, n_places, 2, 2**n_qubits)`, or has one row that is written over.
+    """
     n_rows, n_observables = len(angles), reading.shape[1]
     size = states.shape[-1]
     found = np.empty((n_rows, n_observables))
@@ -27,7 +30,7 @@ def expectations(code: Any, angles: Any, reading: Any, constants: Any, states: A
     other, squares = np.empty((2, size), states.dtype), np.empty(size, states.dtype)
     for row in range(n_rows):
         found[row] = constants
-        last = _forward(code, angles[row], states[row], work)
+        last = _forward(code, angles[row], states[row % len(states)], work)
         for group in range(len(code.ends)):
             _square(_read(code, group, angles[row], last, other, work), squares)
             for k in range(n_observables):
@@ -37,7 +40,7 @@ def expectations(code: Any, angles: Any, reading: Any, constants: Any, states: A
 
 @_compiled
 def outcomes(code: Any, angles: Any, belongs: Any, states: Any) -> Any:
-    """The probability of each outcome of each group, `(n_groups, n_rows, 2**n_qubits)`, with one place for states."""
+    """The probability of each outcome of each group, `(n_groups, n_rows, 2**n_qubits)`."""
     n_rows, size = len(angles), states.shape[-1]
     found = np.zeros((len(code.ends), n_rows, size))
     work = _workspace(code, size, states)
@@ -52,18 +55,19 @@ def outcomes(code: Any, angles: Any, belongs: Any, states: Any) -> Any:
 
 
 @_compiled
-def gradients(code: Any, angles: Any, reading: Any, cotangents: Any, states: Any) -> Any:
-    """Derivatives `(n_rows, n_angles)` by the adjoint method, from what `expectations` left in `states`."""
+def gradients(code: Any, angles: Any, reading: Any, cotangents: Any, states: Any, kept: bool) -> Any:
+    """Derivatives `(n_rows, n_angles)` by the adjoint method, from what `expectations` left in `states` if `kept`."""
     n_rows, size = len(angles), states.shape[-1]
     found = np.zeros(angles.shape)
     work = _workspace(code, size, states)
     costate, other = np.empty((2, size), states.dtype), np.empty((2, size), states.dtype)
     for row in range(n_rows):
-        last = states[row, code.instructions[-1, 2]]
+        past = states[row % len(states)]
+        last = past[code.instructions[-1, 2]] if kept else _forward(code, angles[row], past, work)
         costate[:] = 0
         for group in range(len(code.ends)):
             _add_costate(code, group, angles[row], reading[group], cotangents[row], last, other, costate, work)
-        _backward(code, angles[row], states[row], costate, other, found[row], work)
+        _backward(code, angles[row], past, costate, other, found[row], work)
     return found
 
 
