@@ -13,6 +13,7 @@ from qstore_core.counts import Counts
 from qstore_core.observables import Letters, MeasurementGroup, PauliString, PauliSum, group_commuting
 
 _TABLE_ENTRIES = 2**16
+_KEPT_ENTRIES = 2**12  # a table as small is made once: shots have many outcomes that are alike
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,11 @@ class MeasurementPlan:
 
     def values(self, group: int, outcomes: LabelArray) -> FloatArray:
         """What each outcome of a group contributes to each observable, `(n_outcomes, n_observables)`."""
+        if 2 ** len(self.groups[group].basis) * len(self.constants) <= _KEPT_ENTRIES:
+            return _values(self, group).take(outcomes.view(np.int64), axis=0)
+        return self._values(group, outcomes)
+
+    def _values(self, group: int, outcomes: LabelArray) -> FloatArray:
         masks, weights = self.terms[group]
         total = np.zeros((len(outcomes), weights.shape[1]))
         for mask, weight in zip(masks, weights, strict=True):
@@ -122,6 +128,12 @@ def measurement_plan(observables: tuple[PauliSum, ...]) -> MeasurementPlan:
             row[column] += term.coefficient
     terms = tuple(_arrays(group, rows) for group, rows in zip(groups, weights, strict=True))
     return MeasurementPlan(groups, terms, constants)
+
+
+@lru_cache(maxsize=256)
+def _values(plan: MeasurementPlan, group: int) -> FloatArray:
+    """`MeasurementPlan.values` of every outcome of a group of few qubits."""
+    return plan._values(group, np.arange(2 ** len(plan.groups[group].basis), dtype=np.uint64))
 
 
 def register_group(n_qubits: int) -> MeasurementGroup:

@@ -12,6 +12,7 @@ import numpy as np
 from qstore_core.arrays import FloatArray, IntArray, LabelArray
 from qstore_core.backend import BackendCapabilities, LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.counts import Counts
 from qstore_core.errors import ConfigurationError
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
@@ -94,6 +95,7 @@ class MockBackend(LocalBackend):
         noisy = self.noise.on_gates or self.noise.on_readout
         self.capabilities = BackendCapabilities(max_qubits=max_qubits, noisy=noisy, adjoint=not noisy)
         self._accelerator = _accelerator(accelerator, self._dtype, memory_bytes // (4 * self.threads))
+        self._sample = sample if self._accelerator is None else self._accelerator.sample
         options = [str(self.noise)] * noisy + ["precision='single'"] * (precision == "single")
         options += ["accelerator='numba'"] * (self._accelerator is not None)
         self.fingerprint = f"mock({', '.join(options)})" if options else "mock"
@@ -173,7 +175,7 @@ class MockBackend(LocalBackend):
     def _execute_chunk(self, batch: CircuitBatch, program: Program) -> BatchResult:
         if self.noise.on_gates:
             density = mixed.run(program, batch.angles, self.noise)
-            return _measured(batch, mixed.group_probabilities(program, density, self.noise), batch.draws)
+            return _measured(batch, mixed.group_probabilities(program, density, self.noise), batch.draws, self._sample)
         accelerated = self._accelerated(program)
         if accelerated is not None:
             return self._execute_accelerated(batch, program, accelerated)
@@ -222,7 +224,7 @@ class MockBackend(LocalBackend):
         if self.noise.on_readout:
             groups = program.groups
             outcomes = (self.noise.misread(o, len(g.basis)) for o, g in zip(outcomes, groups, strict=True))
-        return _measured(batch, outcomes, draws)
+        return _measured(batch, outcomes, draws, self._sample)
 
     def _execute_shifts(self, batch: CircuitBatch, program: Program) -> BatchResult:
         """Every base with the rows that are shifts of it; in threads over bases where there is enough to do."""
@@ -242,13 +244,18 @@ class MockBackend(LocalBackend):
         return BatchResult.concatenate([result for _, result in parts]).take(np.argsort(order))
 
 
-def _measured(batch: CircuitBatch, outcomes: Iterable[FloatArray], draws: LabelArray | None) -> BatchResult:
+def _measured(
+    batch: CircuitBatch,
+    outcomes: Iterable[FloatArray],
+    draws: LabelArray | None,
+    draw: Callable[[FloatArray, int, LabelArray, int], Counts],
+) -> BatchResult:
     """Results from the outcome probabilities of each group."""
     if batch.shots is not None and draws is not None:
         shots, groups = batch.shots, batch.groups
         return BatchResult(
             counts=tuple(
-                sample(rows, shots, combine(draws, group), len(groups[group].basis))
+                draw(rows, shots, combine(draws, group), len(groups[group].basis))
                 for group, rows in enumerate(outcomes)
             )
         )

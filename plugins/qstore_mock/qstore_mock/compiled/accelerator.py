@@ -9,9 +9,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from qstore_core.arrays import FloatArray
+from qstore_core.arrays import FloatArray, LabelArray
+from qstore_core.counts import Counts
 from qstore_core.errors import ConfigurationError
 from qstore_core.measurement import MeasurementPlan
+from qstore_core.sampling import sample
 from qstore_mock.compiled.code import Encoded, encode
 from qstore_mock.program import Program
 
@@ -32,12 +34,13 @@ class Accelerator:
 
     def __init__(self, dtype: Any, row_bytes: int) -> None:
         try:
-            from qstore_mock.compiled import kernels  # here, because it imports numba, which takes longer than all else
+            # here, because they import numba, which takes longer than all else
+            from qstore_mock.compiled import drawing, kernels
         except ImportError as error:
             raise ConfigurationError(
                 f"accelerator='numba' needs {error.name}: pip install './plugins/qstore_mock[numba]'"
             ) from error
-        self._kernels = kernels
+        self._kernels, self._drawing = kernels, drawing
         self._real = np.dtype(dtype).type(0).real.dtype
         self._row_bytes = row_bytes
         self._known: WeakKeyDictionary[Program, Accelerated | None] = WeakKeyDictionary()
@@ -49,6 +52,12 @@ class Accelerator:
             found = None if encoded is None else Accelerated(encoded, self._kernels, self._real)
             self._known[program] = found if found is not None and found.row_bytes <= self._row_bytes else None
         return self._known[program]
+
+    def sample(self, probabilities: FloatArray, shots: int, labels: LabelArray, n_bits: int) -> Counts:
+        """What `qstore_core.sampling.sample` returns, where outcomes are no more than shots."""
+        if probabilities.shape[1] > shots:
+            return sample(probabilities, shots, labels, n_bits)
+        return Counts.from_table(self._drawing.tallies(np.ascontiguousarray(probabilities), labels, shots))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

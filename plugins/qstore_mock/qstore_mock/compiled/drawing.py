@@ -1,0 +1,51 @@
+"""Shots by a compiled function: the very draws of `qstore_core.sampling.sample`, number for number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+_GOLDEN, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_BUCKETS = 512  # a power of 2, so that numbers times this are exact
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # no fast maths: every bit is as in NumPy
+def tallies(probabilities: Any, labels: Any, shots: int) -> Any:
+    """How often each outcome is drawn, `(n_rows, n_outcomes)` int64.
+
+    A number falls to the first outcome whose cumulative probability is above it. Each of some buckets of numbers knows
+    the first outcome that can be, so that few are looked at.
+    """
+    n_rows, n_outcomes = probabilities.shape
+    table = np.zeros((n_rows, n_outcomes), np.int64)
+    edges, guide = np.empty(n_outcomes), np.empty(_BUCKETS, np.int64)
+    for row in range(n_rows):
+        total = 0.0
+        for outcome in range(n_outcomes):
+            total += probabilities[row, outcome]
+            edges[outcome] = total
+        outcome = 0
+        for bucket in range(_BUCKETS):
+            while outcome < n_outcomes - 1 and edges[outcome] <= bucket / _BUCKETS * total:
+                outcome += 1
+            guide[bucket] = outcome
+        word = labels[row]
+        for _ in range(shots):
+            word += _GOLDEN
+            number = np.float64(_scrambled(word) >> np.uint64(11)) * 2.0**-53
+            outcome = guide[np.int64(number * _BUCKETS)]
+            number *= total
+            while outcome < n_outcomes - 1 and edges[outcome] <= number:
+                outcome += 1
+            table[row, outcome] += 1
+    return table
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _scrambled(word: Any) -> Any:
+    """SplitMix64's output, as in `qstore_core.randomness`."""
+    word = (word ^ (word >> np.uint64(30))) * _FIRST
+    word = (word ^ (word >> np.uint64(27))) * _SECOND
+    return word ^ (word >> np.uint64(31))
