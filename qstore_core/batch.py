@@ -246,7 +246,8 @@ class Estimates:
         values: `(n_rows, n_observables)`.
         covariance: `(n_rows, n_observables, n_observables)` of the sampling error; None for exact values.
         plan: How they were measured; None for exact values.
-        counts: For each measured basis the outcomes they were estimated from; none for exact values.
+        counts: For each measured basis the outcomes they were estimated from, those that count the same as one of them;
+            none for exact values.
 
     >>> Estimates(np.array([[0.5]])).covariance is None
     True
@@ -288,7 +289,8 @@ def estimates(batch: CircuitBatch, result: BatchResult) -> Estimates:
     if result.probabilities is not None:
         return Estimates(plan.from_probabilities(result.probabilities))
     if result.counts is not None:
-        return Estimates(*plan.from_counts(result.counts), plan, result.counts)
+        counts = tuple(plan.alike(group, measured) for group, measured in enumerate(result.counts))
+        return Estimates(*plan.from_counts(counts), plan, counts)
     raise CircuitError("a batch result needs expectations, probabilities or counts; this one has none")
 
 

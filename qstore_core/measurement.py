@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from qstore_core.arrays import FloatArray, LabelArray
+from qstore_core.arrays import FloatArray, IntArray, LabelArray
 from qstore_core.counts import Counts
 from qstore_core.observables import Letters, MeasurementGroup, PauliString, PauliSum, group_commuting
 
@@ -66,6 +66,21 @@ class MeasurementPlan:
         for part, table in self.tables(group):
             np.matmul(weights, table.T, out=diagonals[:, part])
         return diagonals
+
+    def alike(self, group: int, counts: Counts) -> Counts:
+        """The same counts with outcomes that contribute the same taken as one, where a group has few outcomes."""
+        if 2**counts.n_bits * len(self.constants) > _KEPT_ENTRIES:
+            return counts
+        first, place = _kinds(self, group)
+        if len(first) == len(place):
+            return counts
+        rows = np.repeat(np.arange(counts.n_rows) * len(first), np.diff(counts.starts))
+        places = rows + place.take(counts.outcomes.view(np.int64))
+        # counts below 2**53 are exact as floats
+        table = np.bincount(places, counts.counts, counts.n_rows * len(first)).astype(np.int64)
+        present = np.flatnonzero(table)
+        starts = np.searchsorted(present, np.arange(counts.n_rows + 1) * len(first))
+        return Counts(counts.n_bits, first[present % len(first)], table[present], starts)
 
     def from_probabilities(self, probabilities: Iterable[FloatArray]) -> FloatArray:
         """Expectation values `(n_rows, n_observables)` from each group's probabilities `(n_rows, 2**n_bits)`."""
@@ -134,6 +149,13 @@ def measurement_plan(observables: tuple[PauliSum, ...]) -> MeasurementPlan:
 def _values(plan: MeasurementPlan, group: int) -> FloatArray:
     """`MeasurementPlan.values` of every outcome of a group of few qubits."""
     return plan._values(group, np.arange(2 ** len(plan.groups[group].basis), dtype=np.uint64))
+
+
+@lru_cache(maxsize=256)
+def _kinds(plan: MeasurementPlan, group: int) -> tuple[LabelArray, IntArray]:
+    """The first outcome of each kind that contributes the same, and the kind of every outcome."""
+    _, first, place = np.unique(_values(plan, group), axis=0, return_index=True, return_inverse=True)
+    return first.astype(np.uint64), place.reshape(-1)
 
 
 def register_group(n_qubits: int) -> MeasurementGroup:

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 _GOLDEN, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_ONE = np.uint64(1)
 _BUCKETS = 512  # a power of 2, so that numbers times this are exact
 
 
@@ -20,25 +21,30 @@ def tallies(probabilities: Any, labels: Any, shots: int) -> Any:
     """
     n_rows, n_outcomes = probabilities.shape
     table = np.zeros((n_rows, n_outcomes), np.int64)
-    edges, guide = np.empty(n_outcomes), np.empty(_BUCKETS, np.int64)
+    edges, guide, numbers = np.empty(n_outcomes), np.empty(_BUCKETS, np.uint64), np.empty(shots)
     for row in range(n_rows):
         total = 0.0
         for outcome in range(n_outcomes):
             total += probabilities[row, outcome]
             edges[outcome] = total
-        outcome = 0
+        edges[n_outcomes - 1] = np.inf  # rounding draws no outcome past the last
+        outcome = np.uint64(0)
         for bucket in range(_BUCKETS):
-            while outcome < n_outcomes - 1 and edges[outcome] <= bucket / _BUCKETS * total:
-                outcome += 1
+            while edges[outcome] <= bucket / _BUCKETS * total:
+                outcome += _ONE
             guide[bucket] = outcome
-        word = labels[row]
-        for _ in range(shots):
-            word += _GOLDEN
-            number = np.float64(_scrambled(word) >> np.uint64(11)) * 2.0**-53
-            outcome = guide[np.int64(number * _BUCKETS)]
+        label = labels[row]
+        for shot in range(shots):
+            word = _scrambled(label + np.uint64(shot + 1) * _GOLDEN)
+            numbers[shot] = np.float64(word >> np.uint64(11)) * 2.0**-53
+        for shot in range(shots):
+            number = numbers[shot]
+            outcome = guide[np.uint64(number * _BUCKETS)]
             number *= total
-            while outcome < n_outcomes - 1 and edges[outcome] <= number:
-                outcome += 1
+            for _ in range(2):  # most are there by then, and the processor need not guess whether
+                outcome += np.uint64(edges[outcome] <= number)
+            while edges[outcome] <= number:
+                outcome += _ONE
             table[row, outcome] += 1
     return table
 
