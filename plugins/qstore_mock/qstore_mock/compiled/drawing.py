@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 
 _GOLDEN, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_ONE = np.uint64(1)
-_BUCKETS = 512  # a power of 2, so that numbers times this are exact
+_ONE, _TWO = np.uint64(1), np.uint64(2)
+_BUCKETS = 1024  # a power of 2, so that numbers times this are exact
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # no fast maths: every bit is as in NumPy
@@ -21,18 +21,18 @@ def tallies(probabilities: Any, labels: Any, shots: int) -> Any:
     """
     n_rows, n_outcomes = probabilities.shape
     table = np.zeros((n_rows, n_outcomes), np.int64)
-    edges, guide, numbers = np.empty(n_outcomes), np.empty(_BUCKETS, np.uint64), np.empty(shots)
+    edges, guide, numbers = np.empty(n_outcomes), np.empty(_BUCKETS + 3, np.uint64), np.empty(shots)
     for row in range(n_rows):
         total = 0.0
         for outcome in range(n_outcomes):
             total += probabilities[row, outcome]
             edges[outcome] = total
+        guide[:] = 0
+        for outcome in range(n_outcomes - 1):  # past, wherever rounding puts it, two buckets further on
+            guide[np.uint64(edges[outcome] / total * _BUCKETS) + _TWO] += _ONE
+        for bucket in range(1, _BUCKETS):
+            guide[bucket] += guide[bucket - 1]
         edges[n_outcomes - 1] = np.inf  # rounding draws no outcome past the last
-        outcome = np.uint64(0)
-        for bucket in range(_BUCKETS):
-            while edges[outcome] <= bucket / _BUCKETS * total:
-                outcome += _ONE
-            guide[bucket] = outcome
         label = labels[row]
         for shot in range(shots):
             word = _scrambled(label + np.uint64(shot + 1) * _GOLDEN)
