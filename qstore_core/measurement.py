@@ -103,6 +103,13 @@ class MeasurementPlan:
         mean = counts.mean(values)
         return mean, values - np.repeat(mean, np.diff(counts.starts), axis=0)  # rounding leaves no negative variance
 
+    def means(self, counts: Sequence[Counts]) -> FloatArray:
+        """The estimates of `from_counts` alone, `(n_rows, n_observables)`."""
+        total = np.tile(self.constants, (counts[0].n_rows, 1))
+        for group, measured in enumerate(counts):
+            total += measured.mean(self.values(group, measured.outcomes))
+        return total
+
     def from_counts(self, counts: Sequence[Counts]) -> tuple[FloatArray, FloatArray]:
         """Estimates `(n_rows, n_observables)` and their covariance `(n_rows, n_observables, n_observables)`.
 

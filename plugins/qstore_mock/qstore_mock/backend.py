@@ -147,6 +147,8 @@ class MockBackend(LocalBackend):
 
     def _map(self, run: Callable[[slice], T], batch: CircuitBatch, program: Program, copies: int) -> list[T]:
         """What `run` gives for ranges of rows that fit the cache, in threads where there is enough to do."""
+        if batch.n_rows * self._row_bytes(program) <= _CACHE_BYTES and self._accelerated(program) is not None:
+            return [run(slice(0, batch.n_rows))]
         size = self._chunk(batch, program, copies)
         chunks = [slice(first, min(first + size, batch.n_rows)) for first in range(0, batch.n_rows, size)]
         worth = batch.n_rows * self._row_bytes(program) > _THREAD_BYTES

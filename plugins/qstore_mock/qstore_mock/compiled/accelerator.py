@@ -47,11 +47,16 @@ class Accelerator:
 
     def take(self, program: Program) -> Accelerated | None:
         """What runs a program; None where the NumPy path is to run it."""
-        if program not in self._known:
-            encoded = encode(program) if program.n_qubits <= WIDEST else None
-            found = None if encoded is None else Accelerated(encoded, self._kernels, self._real)
-            self._known[program] = found if found is not None and found.row_bytes <= self._row_bytes else None
-        return self._known[program]
+        try:
+            return self._known[program]
+        except KeyError:
+            found = self._known[program] = self._made(program)
+            return found
+
+    def _made(self, program: Program) -> Accelerated | None:
+        encoded = encode(program) if program.n_qubits <= WIDEST else None
+        found = None if encoded is None else Accelerated(encoded, self._kernels, self._real)
+        return found if found is not None and found.row_bytes <= self._row_bytes else None
 
     def sample(self, probabilities: FloatArray, shots: int, labels: LabelArray, n_bits: int) -> Counts:
         """What `qstore_core.sampling.sample` returns, where outcomes are no more than shots."""

@@ -372,8 +372,9 @@ def _differentiate(
         _multiply(costate, diagonals[1], -1)
     if kind != PHASE:
         flat, co_flat = (state if kind == ROTATE else other).reshape(-1), costate.reshape(-1)
+        terms = np.empty(len(flat) // 2, flat.dtype)
         for qubit in range(first, first + width):
-            _add(code, begin + qubit - first, _y_overlap(flat, co_flat, top - qubit), found)
+            _add(code, begin + qubit - first, _y_overlap(flat, co_flat, terms, top - qubit), found)
         for qubit in range(first, first + (width if undo else 0)):
             _rotate(costate, top - qubit, coefficients[qubit, 0], -coefficients[qubit, 1])
 
@@ -409,23 +410,27 @@ def _inner(state: Any, costate: Any, inner: Any) -> None:
 
 
 @_compiled
-def _y_overlap(flat: Any, co_flat: Any, place: int) -> float:
-    """`Im <costate| Y |state>` on the qubit of a bit; real and imaginary parts in one array."""
+def _y_overlap(flat: Any, co_flat: Any, terms: Any, place: int) -> float:
+    """`Im <costate| Y |state>` on the qubit of a bit; real and imaginary parts in one array, `terms` is written over."""
     total = flat[0] * 0
     if place == 0:
         for k in range(len(flat) // 2):
             total += co_flat[2 * k + 1] * flat[2 * k] - co_flat[2 * k] * flat[2 * k + 1]
-    elif place == 1:
+        return total
+    if place == 1:
         for k in range(len(flat) // 4):
             total += co_flat[4 * k + 2] * flat[4 * k] - co_flat[4 * k] * flat[4 * k + 2]
             total += co_flat[4 * k + 3] * flat[4 * k + 1] - co_flat[4 * k + 1] * flat[4 * k + 3]
-    else:
-        stride = 1 << place
-        for first in range(0, len(flat), 2 * stride):
-            lows, highs = flat[first : first + stride], flat[first + stride : first + 2 * stride]
-            co_lows, co_highs = co_flat[first : first + stride], co_flat[first + stride : first + 2 * stride]
-            for k in range(stride):
-                total += co_highs[k] * lows[k] - co_lows[k] * highs[k]
+        return total
+    stride = 1 << place
+    for first in range(0, len(flat) // 2, stride):  # many sums of a few terms take longer than one of all
+        sums, low = terms[first : first + stride], 2 * first
+        lows, highs = flat[low : low + stride], flat[low + stride : low + 2 * stride]
+        co_lows, co_highs = co_flat[low : low + stride], co_flat[low + stride : low + 2 * stride]
+        for k in range(stride):
+            sums[k] = co_highs[k] * lows[k] - co_lows[k] * highs[k]
+    for k in range(len(flat) // 2):
+        total += terms[k]
     return total
 
 
