@@ -56,9 +56,9 @@ class MockBackend(LocalBackend):
         precision: "double", or "single" for complex64 statevectors: half the memory and time, values to about 1e-6.
         threads: How many threads run chunks of many rows of wide circuits; None: as many as there are cores. They
             change no result.
-        accelerator: "numba" to run circuits of up to 12 qubits in compiled kernels, which agree with NumPy's to rounding
-            and are ahead where there is little to do; their import takes some tenths of a second, and the first run on
-            a machine half a minute. None: in NumPy.
+        accelerator: "numba" to run circuits of up to 12 qubits in compiled kernels, which agree with NumPy's to
+            rounding and are ahead where there is little to do. Importing them takes some tenths of a second, and the
+            first run on a machine half a minute. None: in NumPy.
 
     Raises:
         ConfigurationError: A probability outside 0 to 1, an unknown precision, a number of threads below 1, a bound

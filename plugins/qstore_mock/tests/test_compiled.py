@@ -182,9 +182,7 @@ class TestRows:
         self, execute: Execute, rng: np.random.Generator
     ) -> None:
         circuit, backend = layered(4, 2, "ry rz"), MockBackend(accelerator="numba")
-        batch = CircuitBatch(
-            circuit.structure, rng.normal(size=(3, circuit.structure.n_angles)), (PauliSum.of("Z3"),)
-        )
+        batch = CircuitBatch(circuit.structure, rng.normal(size=(3, circuit.structure.n_angles)), (PauliSum.of("Z3"),))
         execute(backend, batch)
         batch.angles[0, 0] += 1.0
         program = backend.compile(batch.structure, batch.groups)

@@ -85,7 +85,7 @@ class Accelerated:
         return int(self.encoded.n_places * 2 * self.real.itemsize * 2**self.encoded.n_qubits)
 
     def expectations(self, plan: MeasurementPlan, angles: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        """Expectation values `(n_rows, n_observables)`, and what `gradients` may go on from, unless that is too much."""
+        """Expectation values `(n_rows, n_observables)`, and what `gradients` goes on from, unless that is too much."""
         keep = len(angles) * self.row_bytes <= _KEPT_BYTES
         states = self._states(len(angles) if keep else 1)
         code, reading = self.encoded.code, self.encoded.reading(plan)

@@ -2,7 +2,7 @@
 
 Only a register in one block has such a code. Its instructions are those of the plan, up to a global phase:
 
-- layers: the run of each qubit is `D Y D`, a real rotation between two diagonal matrices; the first layer makes the state;
+- layers: the run of each qubit is `D Y D`, a real rotation between two diagonal matrices; the first makes the state;
 - moves: amplitudes go elsewhere and may change their sign;
 - pairs: `exp(-i t G / 2)`, where G takes each amplitude to one other, or the same, times a power of i, or to nothing.
 """
@@ -32,11 +32,11 @@ _KEPT_READINGS = 16
 
 
 class Code(NamedTuple):
-    """The arrays; every index of the attributes' second kind points into the first axis of another one.
+    """The arrays: what each instruction does, and the layers, moves and pairs that instructions point to by number.
 
     Attributes:
-        instructions: `(n_instructions, 4)` int64: what, the place of the state before, that of the state after (the same
-            where it is done in place), and the number of the layer, move or pairs.
+        instructions: `(n_instructions, 4)` int64: what, the place of the state before, that of the state after, which
+            may be the same, and the number of the layer, move or pairs.
         ends: `(n_groups,)` int64, the layer that turns each group's basis into the computational one, or -1.
         layers: `(n_layers, 5)` int64: kind, first qubit, qubits, turns of a qubit, and the first turn.
         axes: `(n_turns, 3)`, place after place, qubit after qubit.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from qstore_mock.compiled.code import BOTH, FULL, LAYER, MOVE, PAIRS, PHASE, ROTATE, START
+from qstore_mock.compiled.code import FULL, LAYER, MOVE, PAIRS, PHASE, ROTATE, START
 
 # Sums may be made in vectors; which rows are run with which still changes no bit.
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
@@ -73,14 +73,14 @@ def gradients(code: Any, angles: Any, reading: Any, cotangents: Any, states: Any
 
 @_compiled
 def _workspace(code: Any, size: int, states: Any) -> Any:
-    """What is kept from row to row: turns, coefficients and diagonals of every layer, and turns of none yet."""
+    """What is kept from row to row: turns, none yet, the angles they are sums of, and what every layer is made of."""
     n_layers, n_qubits = len(code.layers), 0
     while 1 << n_qubits < size:
         n_qubits += 1
-    turned = np.full(len(code.constants), np.nan)
+    turned, seen = np.full(len(code.constants), np.nan), np.full(len(code.columns), np.nan)
     coefficients = np.zeros((n_layers, n_qubits, 6))
     coefficients[:, :, 0] = coefficients[:, :, 2] = coefficients[:, :, 4] = 1.0
-    return turned, coefficients, np.empty((n_layers, 2, 2, size), states.dtype)
+    return turned, seen, coefficients, np.empty((n_layers, 2, 2, size), states.dtype)
 
 
 @_compiled
@@ -91,14 +91,14 @@ def _forward(code: Any, angles: Any, states: Any, work: Any) -> Any:
         state = states[after]
         if what == START:
             _prepare(code, number, angles, work)
-            _start(code.layers[number, 0], work[1][number], work[2][number, 1], state)
+            _start(code.layers[number, 0], work[2][number], work[3][number, 1], state)
         elif what == MOVE:
             _move(states[before], state, code.sources[number], code.signs[number])
         elif what == LAYER:
             if before != after:
                 state[:] = states[before]
             _prepare(code, number, angles, work)
-            _layer(code.layers[number], work[1][number], work[2][number], state)
+            _layer(code.layers[number], work[2][number], work[3][number], state)
         elif what == PAIRS:
             if before != after:
                 state[:] = states[before]
@@ -117,7 +117,7 @@ def _read(code: Any, group: int, angles: Any, state: Any, other: Any, work: Any)
         return state
     other[:] = state
     _prepare(code, layer, angles, work)
-    _layer(code.layers[layer], work[1][layer], work[2][layer], other)
+    _layer(code.layers[layer], work[2][layer], work[3][layer], other)
     return other
 
 
@@ -137,7 +137,7 @@ def _add_costate(
             other[half, place] = turned[half, place] * diagonal[place]
     layer = code.ends[group]
     if layer >= 0:
-        _undo_layer(code.layers[layer], work[1][layer], work[2][layer], other)
+        _undo_layer(code.layers[layer], work[2][layer], work[3][layer], other)
     for half in range(2):
         for place in range(size):
             costate[half, place] += other[half, place]
@@ -149,7 +149,7 @@ def _backward(code: Any, angles: Any, states: Any, costate: Any, other: Any, fou
     for index in range(len(code.instructions) - 1, -1, -1):
         what, _, after, number = code.instructions[index]
         state = states[after]
-        if what == START or what == LAYER:
+        if what in (START, LAYER):
             _prepare(code, number, angles, work)
             _differentiate(code, number, work, state, costate, other, found, what == LAYER)
         elif what == MOVE:
@@ -164,17 +164,20 @@ def _backward(code: Any, angles: Any, states: Any, costate: Any, other: Any, fou
 @_compiled
 def _prepare(code: Any, layer: int, angles: Any, work: Any) -> None:
     """Make a layer's coefficients and diagonals, unless the row before had the same turns."""
-    turned, coefficients, diagonals = work
+    turned, seen, coefficients, diagonals = work
     kind, first, width, n_places, begin = code.layers[layer]
-    changed = False
-    for slot in range(begin, begin + n_places * width):
-        angle = code.constants[slot]
-        for entry in range(code.starts[slot], code.starts[slot + 1]):
-            angle += angles[code.columns[entry]]
-        changed |= turned[slot] != angle
-        turned[slot] = angle
+    end = begin + n_places * width
+    changed = np.isnan(turned[begin])
+    for entry in range(code.starts[begin], code.starts[end]):
+        angle = angles[code.columns[entry]]
+        changed |= seen[entry] != angle
+        seen[entry] = angle
     if not changed:
         return
+    for slot in range(begin, end):
+        turned[slot] = code.constants[slot]
+        for entry in range(code.starts[slot], code.starts[slot + 1]):
+            turned[slot] += seen[entry]
     for qubit in range(width):
         made = _decompose(kind, code.axes, turned, begin + qubit, width, n_places)
         for k in range(6):
@@ -359,7 +362,7 @@ def _differentiate(
 ) -> None:
     """Add the derivatives by a layer's turns, and undo it on the costate; `other` is written over."""
     kind, first, width, n_places, begin = code.layers[layer]
-    turned, coefficients, diagonals = work[0], work[1][layer], work[2][layer]
+    turned, coefficients, diagonals = work[0], work[2][layer], work[3][layer]
     top = len(coefficients) - 1
     if kind == FULL:
         _add_runs(code, layer, turned, state, costate, found)
@@ -372,6 +375,8 @@ def _differentiate(
         _multiply(costate, diagonals[1], -1)
     if kind != PHASE:
         flat, co_flat = (state if kind == ROTATE else other).reshape(-1), costate.reshape(-1)
+        if not undo:  # the first layer makes a real product, but for its phases
+            flat, co_flat = flat[: len(flat) // 2], co_flat[: len(flat) // 2]
         terms = np.empty(len(flat) // 2, flat.dtype)
         for qubit in range(first, first + width):
             _add(code, begin + qubit - first, _y_overlap(flat, co_flat, terms, top - qubit), found)
@@ -410,8 +415,8 @@ def _inner(state: Any, costate: Any, inner: Any) -> None:
 
 
 @_compiled
-def _y_overlap(flat: Any, co_flat: Any, terms: Any, place: int) -> float:
-    """`Im <costate| Y |state>` on the qubit of a bit; real and imaginary parts in one array, `terms` is written over."""
+def _y_overlap(flat: Any, co_flat: Any, terms: Any, place: int) -> Any:
+    """`Im <costate| Y |state>` on the qubit of a bit; real and imaginary parts in a row, `terms` is written over."""
     total = flat[0] * 0
     if place == 0:
         for k in range(len(flat) // 2):
