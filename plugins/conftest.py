@@ -15,10 +15,12 @@ from qstore_core.circuit import QuantumCircuit
 from qstore_core.gates import GATES
 from qstore_core.observables import PauliString, PauliSum
 
-
-NEED_NUMBA = ("drawing", "kernels")
 # Doctests are looked for in every module, and these cannot be imported without numba.
-collect_ignore = [] if find_spec("numba") else [f"qstore_mock/qstore_mock/compiled/{name}.py" for name in NEED_NUMBA]
+collect_ignore = (
+    []
+    if find_spec("numba")
+    else [f"qstore_mock/qstore_mock/compiled/{name}.py" for name in ("amplitudes", "drawing", "kernels")]
+)
 
 
 @pytest.fixture

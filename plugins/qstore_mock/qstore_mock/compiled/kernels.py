@@ -1,7 +1,8 @@
 """The compiled functions: one row of angles at a time through the instructions of a `Code`, forwards and backwards.
 
 A state is `(2, 2**n_qubits)`, real and imaginary parts, float32 or float64; qubit 0 is the most significant bit. No
-result depends on what other rows there are. Compiled when first called, for each precision, and kept on disk.
+result depends on what other rows there are. Compiled when first called, for each precision, and kept on disk; numba
+looks at this file alone to see whether that is out of date, so touch it after a change to `amplitudes` or `code`.
 """
 
 from __future__ import annotations
@@ -9,15 +10,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from qstore_mock.compiled.amplitudes import (
+    compiled,
+    diagonal,
+    dot,
+    move,
+    move_back,
+    multiply,
+    overlaps,
+    pair_overlap,
+    rotate,
+    square,
+    start,
+    turn_pairs,
+    y_overlap,
+)
 from qstore_mock.compiled.code import FULL, LAYER, MOVE, PAIRS, PHASE, ROTATE, START
 
-# Sums may be made in vectors; which rows are run with which still changes no bit.
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
-
-@_compiled
+@compiled
 def expectations(code: Any, angles: Any, reading: Any, constants: Any, states: Any) -> Any:
     """Expectation values `(n_rows, n_observables)`, leaving what gradients need in `states`.
 
@@ -32,13 +44,13 @@ def expectations(code: Any, angles: Any, reading: Any, constants: Any, states: A
         found[row] = constants
         last = _forward(code, angles[row], states[row % len(states)], work)
         for group in range(len(code.ends)):
-            _square(_read(code, group, angles[row], last, other, work), squares)
+            square(_read(code, group, angles[row], last, other, work), squares)
             for k in range(n_observables):
-                found[row, k] += _dot(reading[group, k], squares)
+                found[row, k] += dot(reading[group, k], squares)
     return found
 
 
-@_compiled
+@compiled
 def outcomes(code: Any, angles: Any, belongs: Any, states: Any) -> Any:
     """The probability of each outcome of each group, `(n_groups, n_rows, 2**n_qubits)`."""
     n_rows, size = len(angles), states.shape[-1]
@@ -48,13 +60,13 @@ def outcomes(code: Any, angles: Any, belongs: Any, states: Any) -> Any:
     for row in range(n_rows):
         last = _forward(code, angles[row], states[0], work)
         for group in range(len(code.ends)):
-            _square(_read(code, group, angles[row], last, other, work), squares)
+            square(_read(code, group, angles[row], last, other, work), squares)
             for k in range(size):
                 found[group, row, belongs[group, k]] += squares[k]
     return found
 
 
-@_compiled
+@compiled
 def gradients(code: Any, angles: Any, reading: Any, cotangents: Any, states: Any, kept: bool) -> Any:
     """Derivatives `(n_rows, n_angles)` by the adjoint method, from what `expectations` left in `states` if `kept`."""
     n_rows, size = len(angles), states.shape[-1]
@@ -71,7 +83,7 @@ def gradients(code: Any, angles: Any, reading: Any, cotangents: Any, states: Any
     return found
 
 
-@_compiled
+@compiled
 def _workspace(code: Any, size: int, states: Any) -> Any:
     """What is kept from row to row: turns, none yet, the angles they are sums of, and what every layer is made of."""
     n_layers, n_qubits = len(code.layers), 0
@@ -83,7 +95,7 @@ def _workspace(code: Any, size: int, states: Any) -> Any:
     return turned, seen, coefficients, np.empty((n_layers, 2, 2, size), states.dtype)
 
 
-@_compiled
+@compiled
 def _forward(code: Any, angles: Any, states: Any, work: Any) -> Any:
     """The final state of a row."""
     for index in range(len(code.instructions)):
@@ -91,9 +103,9 @@ def _forward(code: Any, angles: Any, states: Any, work: Any) -> Any:
         state = states[after]
         if what == START:
             _prepare(code, number, angles, work)
-            _start(code.layers[number, 0], work[2][number], work[3][number, 1], state)
+            start(code.layers[number, 0], work[2][number], work[3][number, 1], state)
         elif what == MOVE:
-            _move(states[before], state, code.sources[number], code.signs[number])
+            move(states[before], state, code.sources[number], code.signs[number])
         elif what == LAYER:
             if before != after:
                 state[:] = states[before]
@@ -102,14 +114,14 @@ def _forward(code: Any, angles: Any, states: Any, work: Any) -> Any:
         elif what == PAIRS:
             if before != after:
                 state[:] = states[before]
-            _turn_pairs(state, code.partners[number], code.factors[number], angles[code.angles[number]])
+            turn_pairs(state, code.partners[number], code.factors[number], angles[code.angles[number]])
         else:
             state[:] = 0
             state[0, 0] = 1
     return states[code.instructions[-1, 2]]
 
 
-@_compiled
+@compiled
 def _read(code: Any, group: int, angles: Any, state: Any, other: Any, work: Any) -> Any:
     """The state in the basis of a group: itself, or `other`."""
     layer = code.ends[group]
@@ -121,7 +133,7 @@ def _read(code: Any, group: int, angles: Any, state: Any, other: Any, work: Any)
     return other
 
 
-@_compiled
+@compiled
 def _add_costate(
     code: Any, group: int, angles: Any, reading: Any, weights: Any, last: Any, other: Any, costate: Any, work: Any
 ) -> None:
@@ -143,7 +155,7 @@ def _add_costate(
             costate[half, place] += other[half, place]
 
 
-@_compiled
+@compiled
 def _backward(code: Any, angles: Any, states: Any, costate: Any, other: Any, found: Any, work: Any) -> None:
     """Go back along the instructions, adding `2 Re <costate| d state>` to the derivatives `found`."""
     for index in range(len(code.instructions) - 1, -1, -1):
@@ -153,15 +165,15 @@ def _backward(code: Any, angles: Any, states: Any, costate: Any, other: Any, fou
             _prepare(code, number, angles, work)
             _differentiate(code, number, work, state, costate, other, found, what == LAYER)
         elif what == MOVE:
-            _move_back(costate, other, code.targets[number], code.signs[number])
+            move_back(costate, other, code.targets[number], code.signs[number])
             costate, other = other, costate
         elif what == PAIRS:
             column = code.angles[number]
-            found[column] += _pair_overlap(state, costate, code.partners[number], code.factors[number])
-            _turn_pairs(costate, code.partners[number], code.factors[number], -angles[column])
+            found[column] += pair_overlap(state, costate, code.partners[number], code.factors[number])
+            turn_pairs(costate, code.partners[number], code.factors[number], -angles[column])
 
 
-@_compiled
+@compiled
 def _prepare(code: Any, layer: int, angles: Any, work: Any) -> None:
     """Make a layer's coefficients and diagonals, unless the row before had the same turns."""
     turned, seen, coefficients, diagonals = work
@@ -183,12 +195,12 @@ def _prepare(code: Any, layer: int, angles: Any, work: Any) -> None:
         for k in range(6):
             coefficients[layer, first + qubit, k] = made[k]
     if kind == FULL:
-        _diagonal(coefficients[layer, :, 2:4], diagonals[layer, 0])
+        diagonal(coefficients[layer, :, 2:4], diagonals[layer, 0])
     if kind != ROTATE:
-        _diagonal(coefficients[layer, :, 4:6], diagonals[layer, 1])
+        diagonal(coefficients[layer, :, 4:6], diagonals[layer, 1])
 
 
-@_compiled
+@compiled
 def _decompose(kind: int, axes: Any, turned: Any, slot: int, width: int, n_places: int) -> Any:
     """A run as `diag(1, trail) [[c, -s], [s, c]] diag(1, lead)`: c, s, lead and trail, up to a global phase."""
     if kind != FULL:
@@ -210,153 +222,31 @@ def _decompose(kind: int, axes: Any, turned: Any, slot: int, width: int, n_place
     return c, s, lead.real, lead.imag, trail.real, trail.imag
 
 
-@_compiled
-def _diagonal(phases: Any, made: Any) -> None:
-    """Products of the phases, `(n_qubits, 2)`, of the qubits that are 1."""
-    made[0, 0], made[1, 0] = 1, 0
-    size = 1
-    for qubit in range(len(phases) - 1, -1, -1):
-        x, y = made.dtype.type(phases[qubit, 0]), made.dtype.type(phases[qubit, 1])
-        real, imag = made[0, :size], made[1, :size]
-        real_on, imag_on = made[0, size : 2 * size], made[1, size : 2 * size]
-        for k in range(size):
-            real_on[k] = x * real[k] - y * imag[k]
-            imag_on[k] = x * imag[k] + y * real[k]
-        size *= 2
-
-
-@_compiled
-def _start(kind: int, coefficients: Any, trail: Any, state: Any) -> None:
-    """What a layer makes of |0...0>: a product."""
-    real = state[0]
-    real[0] = 1
-    size = 1
-    for qubit in range(len(coefficients) - 1, -1, -1):
-        c, s = state.dtype.type(coefficients[qubit, 0]), state.dtype.type(coefficients[qubit, 1])
-        low, high = real[:size], real[size : 2 * size]
-        for k in range(size):
-            high[k] = s * low[k]
-        for k in range(size):
-            low[k] = c * low[k]
-        size *= 2
-    if kind == ROTATE:
-        state[1] = 0
-        return
-    for k in range(size):
-        state[1, k] = real[k] * trail[1, k]
-    for k in range(size):
-        real[k] *= trail[0, k]
-
-
-@_compiled
+@compiled
 def _layer(layer: Any, coefficients: Any, diagonals: Any, state: Any) -> None:
     kind, first, width = layer[0], layer[1], layer[2]
     if kind == FULL:
-        _multiply(state, diagonals[0], 1)
+        multiply(state, diagonals[0], 1)
     if kind != PHASE:
         for qubit in range(first, first + width):
-            _rotate(state, len(coefficients) - 1 - qubit, coefficients[qubit, 0], coefficients[qubit, 1])
+            rotate(state, len(coefficients) - 1 - qubit, coefficients[qubit, 0], coefficients[qubit, 1])
     if kind != ROTATE:
-        _multiply(state, diagonals[1], 1)
+        multiply(state, diagonals[1], 1)
 
 
-@_compiled
+@compiled
 def _undo_layer(layer: Any, coefficients: Any, diagonals: Any, state: Any) -> None:
     kind, first, width = layer[0], layer[1], layer[2]
     if kind != ROTATE:
-        _multiply(state, diagonals[1], -1)
+        multiply(state, diagonals[1], -1)
     if kind != PHASE:
         for qubit in range(first, first + width):
-            _rotate(state, len(coefficients) - 1 - qubit, coefficients[qubit, 0], -coefficients[qubit, 1])
+            rotate(state, len(coefficients) - 1 - qubit, coefficients[qubit, 0], -coefficients[qubit, 1])
     if kind == FULL:
-        _multiply(state, diagonals[0], -1)
+        multiply(state, diagonals[0], -1)
 
 
-@_compiled
-def _multiply(state: Any, diagonal: Any, sign: int) -> None:
-    """By a diagonal matrix, or by its conjugate for sign -1."""
-    real, imag, x, y = state[0], state[1], diagonal[0], diagonal[1]
-    factor = state.dtype.type(sign)
-    for k in range(len(real)):
-        before, turn = real[k], factor * y[k]
-        real[k] = before * x[k] - imag[k] * turn
-        imag[k] = before * turn + imag[k] * x[k]
-
-
-@_compiled
-def _rotate(state: Any, place: int, cos: float, sin: float) -> None:
-    """`[[c, -s], [s, c]]` on the qubit of a bit; real and imaginary part alike, so both as one array."""
-    if cos == 1 and sin == 0:
-        return
-    flat = state.reshape(-1)
-    c, s = state.dtype.type(cos), state.dtype.type(sin)
-    if place == 0:
-        for k in range(len(flat) // 2):
-            low, high = flat[2 * k], flat[2 * k + 1]
-            flat[2 * k] = c * low - s * high
-            flat[2 * k + 1] = s * low + c * high
-    elif place == 1:
-        for k in range(len(flat) // 4):
-            low, next_low, high, next_high = flat[4 * k], flat[4 * k + 1], flat[4 * k + 2], flat[4 * k + 3]
-            flat[4 * k] = c * low - s * high
-            flat[4 * k + 1] = c * next_low - s * next_high
-            flat[4 * k + 2] = s * low + c * high
-            flat[4 * k + 3] = s * next_low + c * next_high
-    else:
-        stride = 1 << place
-        for first in range(0, len(flat), 2 * stride):
-            lows, highs = flat[first : first + stride], flat[first + stride : first + 2 * stride]
-            for k in range(stride):
-                low, high = lows[k], highs[k]
-                lows[k] = c * low - s * high
-                highs[k] = s * low + c * high
-
-
-@_compiled
-def _move(before: Any, after: Any, source: Any, signs: Any) -> None:
-    for half in range(2):
-        for k in range(len(source)):
-            after[half, k] = before[half, source[k]] * signs[k]
-
-
-@_compiled
-def _move_back(after: Any, before: Any, target: Any, signs: Any) -> None:
-    for half in range(2):
-        for k in range(len(target)):
-            before[half, k] = after[half, target[k]] * signs[target[k]]
-
-
-@_compiled
-def _turn_pairs(state: Any, partners: Any, factors: Any, angle: float) -> None:
-    """`exp(-i angle G / 2)`: cos - i sin G where G acts, for two amplitudes at a time."""
-    cos, sin = np.cos(0.5 * angle), np.sin(0.5 * angle)
-    for k in range(len(partners)):
-        other = partners[k]
-        if other < k:
-            continue
-        x, y = state[0, k], state[1, k]
-        u, v = state[0, other], state[1, other]
-        g, h = sin * factors[1, k], -sin * factors[0, k]
-        state[0, k], state[1, k] = cos * x + g * u - h * v, cos * y + g * v + h * u
-        if other > k:
-            g, h = sin * factors[1, other], -sin * factors[0, other]
-            state[0, other], state[1, other] = cos * u + g * x - h * y, cos * v + g * y + h * x
-
-
-@_compiled
-def _pair_overlap(state: Any, costate: Any, partners: Any, factors: Any) -> float:
-    """`Im <costate| G |state>`."""
-    total = 0.0
-    for k in range(len(partners)):
-        other = partners[k]
-        if other >= 0:
-            x = factors[0, k] * state[0, other] - factors[1, k] * state[1, other]
-            y = factors[0, k] * state[1, other] + factors[1, k] * state[0, other]
-            total += costate[0, k] * y - costate[1, k] * x
-    return total
-
-
-@_compiled
+@compiled
 def _differentiate(
     code: Any, layer: int, work: Any, state: Any, costate: Any, other: Any, found: Any, undo: bool
 ) -> None:
@@ -371,30 +261,30 @@ def _differentiate(
     if kind != ROTATE:  # turns about z are the last of their runs
         _add_phases(code, begin + (n_places - 1) * width - first, first, width, state, costate, other[0], found)
         other[:] = state
-        _multiply(other, diagonals[1], -1)
-        _multiply(costate, diagonals[1], -1)
+        multiply(other, diagonals[1], -1)
+        multiply(costate, diagonals[1], -1)
     if kind != PHASE:
         flat, co_flat = (state if kind == ROTATE else other).reshape(-1), costate.reshape(-1)
         if not undo:  # the first layer makes a real product, but for its phases
             flat, co_flat = flat[: len(flat) // 2], co_flat[: len(flat) // 2]
         terms = np.empty(len(flat) // 2, flat.dtype)
         for qubit in range(first, first + width):
-            _add(code, begin + qubit - first, _y_overlap(flat, co_flat, terms, top - qubit), found)
+            _add(code, begin + qubit - first, y_overlap(flat, co_flat, terms, top - qubit), found)
         for qubit in range(first, first + (width if undo else 0)):
-            _rotate(costate, top - qubit, coefficients[qubit, 0], -coefficients[qubit, 1])
+            rotate(costate, top - qubit, coefficients[qubit, 0], -coefficients[qubit, 1])
 
 
-@_compiled
+@compiled
 def _add(code: Any, slot: int, derivative: float, found: Any) -> None:
     """Add the derivative by a turn to those by the gate angles that it is the sum of."""
     for entry in range(code.starts[slot], code.starts[slot + 1]):
         found[code.columns[entry]] += derivative
 
 
-@_compiled
+@compiled
 def _add_phases(code: Any, slot: int, first: int, width: int, state: Any, costate: Any, inner: Any, found: Any) -> None:
     """The derivatives by turns about z: those of qubit q are by turn `slot + q`."""
-    _inner(state, costate, inner)
+    phase_terms(state, costate, inner)
     size, qubit = len(inner) // 2, 0
     while size:
         total = inner[0] * 0
@@ -407,39 +297,7 @@ def _add_phases(code: Any, slot: int, first: int, width: int, state: Any, costat
         size, qubit = size // 2, qubit + 1
 
 
-@_compiled
-def _inner(state: Any, costate: Any, inner: Any) -> None:
-    """The terms of `Im <costate|state>`."""
-    for k in range(len(inner)):
-        inner[k] = costate[0, k] * state[1, k] - costate[1, k] * state[0, k]
-
-
-@_compiled
-def _y_overlap(flat: Any, co_flat: Any, terms: Any, place: int) -> Any:
-    """`Im <costate| Y |state>` on the qubit of a bit; real and imaginary parts in a row, `terms` is written over."""
-    total = flat[0] * 0
-    if place == 0:
-        for k in range(len(flat) // 2):
-            total += co_flat[2 * k + 1] * flat[2 * k] - co_flat[2 * k] * flat[2 * k + 1]
-        return total
-    if place == 1:
-        for k in range(len(flat) // 4):
-            total += co_flat[4 * k + 2] * flat[4 * k] - co_flat[4 * k] * flat[4 * k + 2]
-            total += co_flat[4 * k + 3] * flat[4 * k + 1] - co_flat[4 * k + 1] * flat[4 * k + 3]
-        return total
-    stride = 1 << place
-    for first in range(0, len(flat) // 2, stride):  # many sums of a few terms take longer than one of all
-        sums, low = terms[first : first + stride], 2 * first
-        lows, highs = flat[low : low + stride], flat[low + stride : low + 2 * stride]
-        co_lows, co_highs = co_flat[low : low + stride], co_flat[low + stride : low + 2 * stride]
-        for k in range(stride):
-            sums[k] = co_highs[k] * lows[k] - co_lows[k] * highs[k]
-    for k in range(len(flat) // 2):
-        total += terms[k]
-    return total
-
-
-@_compiled
+@compiled
 def _add_runs(code: Any, layer: int, turned: Any, state: Any, costate: Any, found: Any) -> None:
     """The derivatives by runs of any turns: `Im <costate| sigma |state>` along each axis, turned back turn by turn."""
     _, first, width, n_places, begin = code.layers[layer]
@@ -447,7 +305,7 @@ def _add_runs(code: Any, layer: int, turned: Any, state: Any, costate: Any, foun
     while 1 << top + 1 < state.shape[1]:
         top += 1
     for qubit in range(width):
-        x, y, z = _overlaps(state[0], state[1], costate[0], costate[1], top - first - qubit)
+        x, y, z = overlaps(state[0], state[1], costate[0], costate[1], top - first - qubit)
         for place in range(n_places - 1, -1, -1):
             slot = begin + place * width + qubit
             a, b, c = code.axes[slot, 0], code.axes[slot, 1], code.axes[slot, 2]
@@ -460,34 +318,3 @@ def _add_runs(code: Any, layer: int, turned: Any, state: Any, costate: Any, foun
                     cos * y + sin * (c * x - a * z) + rest * b,
                     cos * z + sin * (a * y - b * x) + rest * c,
                 )
-
-
-@_compiled
-def _overlaps(real: Any, imag: Any, co_real: Any, co_imag: Any, place: int) -> Any:
-    """`Im <costate| P |state>` for P = X, Y, Z on the qubit of a bit."""
-    stride = 1 << place
-    x = y = z = real[0] * 0
-    for pair in range(len(real) // 2):
-        low = (pair >> place << place + 1) | (pair & stride - 1)
-        high = low + stride
-        x += co_real[low] * imag[high] - co_imag[low] * real[high]
-        x += co_real[high] * imag[low] - co_imag[high] * real[low]
-        y += co_real[high] * real[low] + co_imag[high] * imag[low]
-        y -= co_real[low] * real[high] + co_imag[low] * imag[high]
-        z += co_real[low] * imag[low] - co_imag[low] * real[low]
-        z -= co_real[high] * imag[high] - co_imag[high] * real[high]
-    return x, y, z
-
-
-@_compiled
-def _square(state: Any, squares: Any) -> None:
-    for k in range(len(squares)):
-        squares[k] = state[0, k] * state[0, k] + state[1, k] * state[1, k]
-
-
-@_compiled
-def _dot(left: Any, right: Any) -> float:
-    total = 0.0
-    for k in range(len(left)):
-        total += left[k] * right[k]
-    return total
