@@ -74,13 +74,12 @@ class MeasurementPlan:
         first, place = _kinds(self, group)
         if len(first) == len(place):
             return counts
-        rows = np.repeat(np.arange(counts.n_rows) * len(first), np.diff(counts.starts))
-        places = rows + place.take(counts.outcomes.view(np.int64))
-        # counts below 2**53 are exact as floats
-        table = np.bincount(places, counts.counts, counts.n_rows * len(first)).astype(np.int64)
-        present = np.flatnonzero(table)
+        places = place.take(counts.outcomes.view(np.int64))
+        places += np.repeat(np.arange(counts.n_rows) * len(first), counts.starts[1:] - counts.starts[:-1])
+        table = np.bincount(places, counts.counts, counts.n_rows * len(first))  # floats, but of whole numbers
+        present = np.flatnonzero(table > 0)
         starts = np.searchsorted(present, np.arange(counts.n_rows + 1) * len(first))
-        return Counts(counts.n_bits, first[present % len(first)], table[present], starts)
+        return Counts(counts.n_bits, first[present % len(first)], table[present].astype(np.int64), starts)
 
     def from_probabilities(self, probabilities: Iterable[FloatArray]) -> FloatArray:
         """Expectation values `(n_rows, n_observables)` from each group's probabilities `(n_rows, 2**n_bits)`."""

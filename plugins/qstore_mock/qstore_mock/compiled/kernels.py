@@ -20,6 +20,7 @@ from qstore_mock.compiled.amplitudes import (
     multiply,
     overlaps,
     pair_overlap,
+    phase_terms,
     rotate,
     square,
     start,
