@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -13,6 +14,13 @@ from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.gates import GATES
 from qstore_core.observables import PauliString, PauliSum
+
+# Doctests are looked for in every module, and these cannot be imported without numba.
+collect_ignore = (
+    []
+    if find_spec("numba")
+    else [f"qstore_mock/qstore_mock/compiled/{name}.py" for name in ("amplitudes", "drawing", "kernels")]
+)
 
 
 @pytest.fixture

@@ -79,6 +79,7 @@ class CircuitBatch:
     shots: int | None = None
     draws: LabelArray | None = None
     shifts: Shifts | None = None
+    plan: MeasurementPlan | None = field(init=False, repr=False)  # how observables are measured; None for the register
 
     def __post_init__(self) -> None:
         angles = np.ascontiguousarray(self.angles, dtype=np.float64)
@@ -90,6 +91,8 @@ class CircuitBatch:
         if not np.isfinite(angles).all():
             raise CircuitError("angles must be finite; found nan or inf")
         self._check_observables()
+        plan = None if self.observables is None else measurement_plan(self.observables)
+        object.__setattr__(self, "plan", plan)
         self._check_shots()
         if self.shifts is not None and not self.shifts.describe(angles):
             raise CircuitError("the shifts do not describe the angles: each row is its base with one angle moved")
@@ -119,11 +122,6 @@ class CircuitBatch:
     def n_rows(self) -> int:
         """How many rows of angles."""
         return len(self.angles)
-
-    @property
-    def plan(self) -> MeasurementPlan | None:
-        """How the observables are measured; None when the whole register is read."""
-        return None if self.observables is None else measurement_plan(self.observables)
 
     @property
     def groups(self) -> tuple[MeasurementGroup, ...]:
@@ -246,7 +244,8 @@ class Estimates:
         values: `(n_rows, n_observables)`.
         covariance: `(n_rows, n_observables, n_observables)` of the sampling error; None for exact values.
         plan: How they were measured; None for exact values.
-        counts: For each measured basis the outcomes they were estimated from; none for exact values.
+        counts: For each measured basis the outcomes they were estimated from, those that count the same as one of them;
+            none for exact values.
 
     >>> Estimates(np.array([[0.5]])).covariance is None
     True
@@ -288,8 +287,24 @@ def estimates(batch: CircuitBatch, result: BatchResult) -> Estimates:
     if result.probabilities is not None:
         return Estimates(plan.from_probabilities(result.probabilities))
     if result.counts is not None:
-        return Estimates(*plan.from_counts(result.counts), plan, result.counts)
+        counts = tuple(plan.alike(group, measured) for group, measured in enumerate(result.counts))
+        return Estimates(*plan.from_counts(counts), plan, counts)
     raise CircuitError("a batch result needs expectations, probabilities or counts; this one has none")
+
+
+def estimated_values(batch: CircuitBatch, result: BatchResult) -> FloatArray:
+    """The values of `estimates`, `(n_rows, n_observables)`, for who does not ask how certain they are.
+
+    >>> from qstore_core import QuantumCircuit
+    >>> circuit = QuantumCircuit(1).x(0)
+    >>> batch = CircuitBatch(circuit.structure, circuit.angles(), (PauliString("Z0"),))
+    >>> estimated_values(batch, BatchResult(counts=(Counts.from_dicts([{"0": 1, "1": 3}]),)))
+    array([[-0.5]])
+    """
+    exact = result.expectations is not None or result.probabilities is not None
+    if exact or batch.plan is None or not batch.plan.groups or result.counts is None:
+        return estimates(batch, result).values
+    return batch.plan.means(result.counts)
 
 
 @dataclass(frozen=True, slots=True)

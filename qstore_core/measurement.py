@@ -8,11 +8,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from qstore_core.arrays import FloatArray, LabelArray
+from qstore_core.arrays import FloatArray, IntArray, LabelArray
 from qstore_core.counts import Counts
 from qstore_core.observables import Letters, MeasurementGroup, PauliString, PauliSum, group_commuting
 
 _TABLE_ENTRIES = 2**16
+_KEPT_ENTRIES = 2**12  # a table as small is made once: shots have many outcomes that are alike
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,11 @@ class MeasurementPlan:
 
     def values(self, group: int, outcomes: LabelArray) -> FloatArray:
         """What each outcome of a group contributes to each observable, `(n_outcomes, n_observables)`."""
+        if 2 ** len(self.groups[group].basis) * len(self.constants) <= _KEPT_ENTRIES:
+            return _values(self, group).take(outcomes.view(np.int64), axis=0)
+        return self._values(group, outcomes)
+
+    def _values(self, group: int, outcomes: LabelArray) -> FloatArray:
         masks, weights = self.terms[group]
         total = np.zeros((len(outcomes), weights.shape[1]))
         for mask, weight in zip(masks, weights, strict=True):
@@ -61,6 +67,20 @@ class MeasurementPlan:
             np.matmul(weights, table.T, out=diagonals[:, part])
         return diagonals
 
+    def alike(self, group: int, counts: Counts) -> Counts:
+        """The same counts with outcomes that contribute the same taken as one, where a group has few outcomes."""
+        if 2**counts.n_bits * len(self.constants) > _KEPT_ENTRIES:
+            return counts
+        first, place = _kinds(self, group)
+        if len(first) == len(place):
+            return counts
+        places = place.take(counts.outcomes.view(np.int64))
+        places += np.repeat(np.arange(counts.n_rows) * len(first), counts.starts[1:] - counts.starts[:-1])
+        table = np.bincount(places, counts.counts, counts.n_rows * len(first))  # floats, but of whole numbers
+        present = np.flatnonzero(table > 0)
+        starts = np.searchsorted(present, np.arange(counts.n_rows + 1) * len(first))
+        return Counts(counts.n_bits, first[present % len(first)], table[present].astype(np.int64), starts)
+
     def from_probabilities(self, probabilities: Iterable[FloatArray]) -> FloatArray:
         """Expectation values `(n_rows, n_observables)` from each group's probabilities `(n_rows, 2**n_bits)`."""
         return self.constants + sum(self.fold(group, rows) for group, rows in enumerate(probabilities))
@@ -81,6 +101,13 @@ class MeasurementPlan:
         values = self.values(group, counts.outcomes)
         mean = counts.mean(values)
         return mean, values - np.repeat(mean, np.diff(counts.starts), axis=0)  # rounding leaves no negative variance
+
+    def means(self, counts: Sequence[Counts]) -> FloatArray:
+        """The estimates of `from_counts` alone, `(n_rows, n_observables)`."""
+        total = np.tile(self.constants, (counts[0].n_rows, 1))
+        for group, measured in enumerate(counts):
+            total += measured.mean(self.values(group, measured.outcomes))
+        return total
 
     def from_counts(self, counts: Sequence[Counts]) -> tuple[FloatArray, FloatArray]:
         """Estimates `(n_rows, n_observables)` and their covariance `(n_rows, n_observables, n_observables)`.
@@ -122,6 +149,19 @@ def measurement_plan(observables: tuple[PauliSum, ...]) -> MeasurementPlan:
             row[column] += term.coefficient
     terms = tuple(_arrays(group, rows) for group, rows in zip(groups, weights, strict=True))
     return MeasurementPlan(groups, terms, constants)
+
+
+@lru_cache(maxsize=256)
+def _values(plan: MeasurementPlan, group: int) -> FloatArray:
+    """`MeasurementPlan.values` of every outcome of a group of few qubits."""
+    return plan._values(group, np.arange(2 ** len(plan.groups[group].basis), dtype=np.uint64))
+
+
+@lru_cache(maxsize=256)
+def _kinds(plan: MeasurementPlan, group: int) -> tuple[LabelArray, IntArray]:
+    """The first outcome of each kind that contributes the same, and the kind of every outcome."""
+    _, first, place = np.unique(_values(plan, group), axis=0, return_index=True, return_inverse=True)
+    return first.astype(np.uint64), place.reshape(-1)
 
 
 def register_group(n_qubits: int) -> MeasurementGroup:

@@ -15,7 +15,7 @@ from qstore_core.ansatz import Ansatz
 from qstore_core.ansatz_choice import choose_ansatz
 from qstore_core.arrays import BoolArray, FloatArray
 from qstore_core.backend import Backend, BackendCapabilities
-from qstore_core.batch import CircuitBatch, estimates
+from qstore_core.batch import CircuitBatch, estimated_values
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.config import TrainingConfig
 from qstore_core.encoding import Encoding, make_encoding
@@ -310,7 +310,7 @@ class QuantumModel:
         draws = None if shots is None else key.draws(sample=np.arange(len(features)))
         batch = CircuitBatch(reduction.structure, angles, reduction.observables, shots, draws)
         (result,) = await executor.run((batch,))
-        return estimates(batch, result).values
+        return estimated_values(batch, result)
 
     def reduced(self, reduce: str = "auto") -> tuple[Reduction, AffineMap]:
         """The circuit and the observables that run in place of the model's own, and how the angles come about.

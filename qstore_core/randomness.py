@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import zlib
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +20,7 @@ from qstore_core.arrays import FloatArray, LabelArray
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _WHOLE = 2**64 - 1
+_FEW = 4  # numbers that are mixed one by one sooner than as an array
 
 
 def mix64(values: ArrayLike) -> LabelArray:
@@ -27,10 +29,14 @@ def mix64(values: ArrayLike) -> LabelArray:
     >>> hex(int(mix64(np.uint64(0))))
     '0xe220a8397b1dcdaf'
     """
+    shape = np.shape(values)
+    if prod(shape) <= _FEW:
+        few = [_mixed(int(value)) for value in np.ravel(values)]
+        return np.array(few, dtype=np.uint64).reshape(shape)
     z = np.array(values, dtype=np.uint64, ndmin=1)  # whole arrays wrap around without a warning, single numbers do not
     z += _GOLDEN
     _scramble(z)
-    return z.reshape(np.shape(values))
+    return z.reshape(shape)
 
 
 def _scramble(z: LabelArray) -> None:

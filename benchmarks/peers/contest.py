@@ -12,7 +12,6 @@ from statistics import median
 
 import numpy as np
 
-from peers.runs.__main__ import LIBRARIES
 from peers.work import COLUMNS, Contender, Way, Work
 
 MODULES = ("ours", "lightning", "qulacs_ways", "tensorcircuit_ways", "qiskit_ways")
@@ -38,6 +37,8 @@ def compare(
 
 def compare_runs(title: str, n_qubits: int, depth: int, rounds: int) -> dict[str, float]:
     """Print how long whole training runs take, each a process from its start to its end; median seconds by library."""
+    from peers.runs.__main__ import LIBRARIES  # here, because only whole runs need it
+
     print(f"\n{title}: training run, 100 samples, 50 SPSA steps, n={n_qubits} d={depth}, import included", flush=True)
     taken: dict[str, list[float]] = {}
     memory: dict[str, float] = {}
@@ -120,8 +121,10 @@ def _print(column: str, seconds: dict[str, float]) -> None:
     ours = {name: value for name, value in seconds.items() if name.startswith("qstore")}
     print(f"  {column:17}{COLUMNS[column]}")
     for name, value in sorted(seconds.items(), key=lambda item: item[1]):
-        mine = ours.get("qstore mock, single" if name.endswith("single") else "qstore mock, double", float("nan"))
-        print(f"    {name:42}{1e3 * value:10.3f} ms{value / mine:9.2f}x ours", flush=True)
+        precision = "single" if name.endswith("single") else "double"
+        plain, faster = (ours.get(f"{mine}, {precision}") for mine in ("qstore mock", "qstore mock, numba"))
+        ratios = "".join(f"{value / mine:9.2f}x {what}" for mine, what in ((plain, "ours"), (faster, "numba")) if mine)
+        print(f"    {name:42}{1e3 * value:10.3f} ms{ratios}", flush=True)
 
 
 def _full(each: Contender) -> str:

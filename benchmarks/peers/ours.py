@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from qstore_core import Executor, PauliString, QuantumCircuitCache, QuantumModel, get_backend
+from qstore_core.errors import ConfigurationError
 from qstore_core.estimators.adjoint import Adjoint
 from qstore_core.estimators.parameter_shift import ParameterShift
 from qstore_core.estimators.spsa import SPSA
@@ -75,12 +76,17 @@ class GivenDirections(SPSA):
 
 
 def contenders(work: Work, threads: int) -> list[Contender]:
-    """In double and in single precision."""
-    return [_contender(work, precision, threads) for precision in ("double", "single")]
+    """In double and in single precision, in NumPy and, where that is installed, accelerated by numba."""
+    found = [_contender(work, precision, threads) for precision in ("double", "single")]
+    try:
+        found += [_contender(work, precision, threads, accelerator="numba") for precision in ("double", "single")]
+    except ConfigurationError as error:
+        print(f"  without {error}")
+    return found
 
 
-def _contender(work: Work, precision: str, threads: int) -> Contender:
-    ours, own = Ours(work, precision=precision, threads=threads), SPSA(c=STEP)
+def _contender(work: Work, precision: str, threads: int, **options: Any) -> Contender:
+    ours, own = Ours(work, precision=precision, threads=threads, **options), SPSA(c=STEP)
     ways: dict[str, Way] = {
         "forward": ours.forward,
         "spsa": lambda repeat: ours.gradient(own, repeat),
@@ -90,4 +96,4 @@ def _contender(work: Work, precision: str, threads: int) -> Contender:
         "sampled spsa": lambda repeat: ours.gradient(own, repeat, SHOTS),
         "check spsa": lambda repeat: ours.gradient(GivenDirections(work, repeat), repeat),
     }
-    return Contender(f"qstore mock, {precision}", precision, ways)
+    return Contender(", ".join(["qstore mock", *options.values(), precision]), precision, ways)

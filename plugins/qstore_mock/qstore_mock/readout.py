@@ -68,6 +68,12 @@ def costates(
     return tuple(total)
 
 
+def outcomes_of(program: Program, group: int) -> IntArray:
+    """The outcome of a group that each amplitude of a register in one piece belongs to, `(2**n_qubits,)`."""
+    outcomes = _outcomes(program.n_qubits, program.groups[group].qubits)
+    return outcomes if program.tail is None else outcomes[program.tail.target]
+
+
 class _Readout(Protocol):
     def expectations(self, states: Sequence[State]) -> FloatArray: ...
 
@@ -150,10 +156,8 @@ class _Whole:
         words = _Words.of(plan, group, (n_qubits // 2, n_qubits - n_qubits // 2))
         if 2**n_qubits * len(plan.constants) > _TABLE_ENTRIES:
             return cls(program, words, None)
-        outcomes = _outcomes(n_qubits, plan.groups[group].qubits)
-        if program.tail is not None:
-            outcomes = outcomes[program.tail.target]
-        return cls(program, words, np.repeat(plan.values(group, outcomes.astype(np.uint64)), 2, axis=0))
+        outcomes = outcomes_of(program, group).astype(np.uint64)
+        return cls(program, words, np.repeat(plan.values(group, outcomes), 2, axis=0))
 
     def expectations(self, states: Sequence[State]) -> FloatArray:
         (state,) = states[0]

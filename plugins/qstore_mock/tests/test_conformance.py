@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import pytest
@@ -19,6 +20,13 @@ class TestMock(BackendSuite):
     @pytest.fixture
     def make_backend(self) -> type[MockBackend]:
         return MockBackend
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
+class TestMockAccelerated(BackendSuite):
+    @pytest.fixture
+    def make_backend(self) -> Callable[[], MockBackend]:
+        return partial(MockBackend, accelerator="numba")
 
 
 class TestMockWithNoise(BackendSuite):
