@@ -12,6 +12,7 @@ from statistics import median
 
 import numpy as np
 
+from peers.training_run import LIBRARIES
 from peers.work import COLUMNS, Contender, Way, Work
 
 MODULES = ("ours", "lightning", "qulacs_ways", "tensorcircuit_ways", "qiskit_ways")
@@ -37,8 +38,6 @@ def compare(
 
 def compare_runs(title: str, n_qubits: int, depth: int, rounds: int) -> dict[str, float]:
     """Print how long whole training runs take, each a process from its start to its end; median seconds by library."""
-    from peers.runs.__main__ import LIBRARIES  # here, because only whole runs need it
-
     print(f"\n{title}: training run, 100 samples, 50 SPSA steps, n={n_qubits} d={depth}, import included", flush=True)
     taken: dict[str, list[float]] = {}
     memory: dict[str, float] = {}
@@ -47,7 +46,7 @@ def compare_runs(title: str, n_qubits: int, depth: int, rounds: int) -> dict[str
             library = LIBRARIES[(number + place) % len(LIBRARIES)]
             if library in taken and min(taken[library]) > 20:
                 continue
-            command = [sys.executable, "-m", "peers.runs", library, str(n_qubits), str(depth)]
+            command = [sys.executable, "-m", "peers.training_run", library, str(n_qubits), str(depth)]
             begin = time.perf_counter()
             done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
             seconds = time.perf_counter() - begin
