@@ -289,7 +289,7 @@ class TestTaskVector:
 
 @pytest.mark.slow
 def test_a_related_run_saves_at_least_half_of_the_shots() -> None:
-    # counts, not times; the figure at hand is 7.6, and the benchmark itself checks which run was taken
+    # counts, not times; the figure at hand is 29, and the benchmark itself checks which run was taken
     made = subprocess.run([sys.executable, SCRIPT, "--only", "races"], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     factor = float(made.stdout.split(" times fewer shots")[0].rpartition(" ")[2])
