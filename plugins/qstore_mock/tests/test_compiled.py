@@ -85,6 +85,7 @@ class TestCode:
         assert encode(compile_program(layered(12, 1, "ry").structure, ())) is None
 
 
+@pytest.mark.slow  # compiling takes 20 s where it was not done before
 @with_numba
 class TestAgainstNumPy:
     @pytest.mark.parametrize(("precision", "tolerance"), PRECISIONS)
@@ -161,6 +162,7 @@ class TestAgainstNumPy:
                 assert [each.to_dicts() for each in found] == [each.to_dicts() for each in wanted]
 
 
+@pytest.mark.slow  # compiling takes 20 s where it was not done before
 @with_numba
 class TestRows:
     def test_no_bit_of_a_row_depends_on_the_others_or_on_threads(

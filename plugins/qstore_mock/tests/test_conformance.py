@@ -22,6 +22,7 @@ class TestMock(BackendSuite):
         return MockBackend
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
 class TestMockAccelerated(BackendSuite):
     @pytest.fixture
