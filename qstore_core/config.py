@@ -57,8 +57,8 @@ class TrainingConfig:
             values, on simulators.
         max_concurrent_circuits: How many remote jobs are sent and waited for at once; each may hold many circuits.
         use_gradient_clipping: Whether the gradient's Euclidean norm is limited.
-        gradient_clip_value: To this, plus three standard deviations of the estimate where the method knows its noise:
-            to cut noise off would count the rare samples with large gradients for too little.
+        gradient_clip_value: To this; with gradient_method="adaptive", whose steps may be of two samples, to this plus
+            three standard deviations of the estimate: to cut those would count the rare large gradients for too little.
         checkpoint_interval: Epochs between checkpoints; the end of a run and an interruption always write one.
         checkpoint_directory: Another name for `run_directory`, from v3.2.
         log_interval: Steps between log lines (logger "qstore").

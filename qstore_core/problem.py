@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import sqrt
 from numbers import Integral, Real
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -46,7 +45,7 @@ class GradientResult:
         n_shots: Shots over all circuits; 0 when exact.
         n_jobs: Jobs submitted.
         variance: The estimated total variance of `gradients` for the samples at hand, where the method knows it.
-        total_variance: That over the choice of samples too, where the method knows it.
+        total_variance: That over the choice of samples too, where the method knows it; clipping then lets it through.
         method: The name of the method.
         computation_time_ms: Wall time in milliseconds.
         metadata: Whatever else the method has to say, JSON values.
@@ -72,16 +71,6 @@ class GradientResult:
     loss_gradients: FloatArray = field(default_factory=lambda: np.empty(0))
     learning_rate_factor: float = 1.0
     move: FloatArray | None = None
-
-    @property
-    def noise(self) -> float:
-        """The standard deviation of `gradients`, as far as it is known; 0 where it is not.
-
-        >>> GradientResult(np.zeros(2), 0.5, variance=4.0).noise, GradientResult(np.zeros(2), 0.5).noise
-        (2.0, 0.0)
-        """
-        known = self.variance if self.total_variance is None else self.total_variance
-        return sqrt(known or 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

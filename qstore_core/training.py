@@ -39,7 +39,7 @@ Loader: TypeAlias = Iterable[Batch] | AsyncIterable[Batch]
 """What gives the mini-batches: any re-iterable of `(x, y)`, sync or async."""
 
 _LET_THROUGH = 3.0
-"""Standard deviations of an estimate's noise that clipping leaves room for."""
+"""Standard deviations of an estimate's noise, its samples' included, that clipping leaves room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ class Recipe:
         gradient = result.gradients
         if self.config.use_gradient_clipping:
             # noise is let through: to cut it would make large gradients, of few samples, count for less than they are
-            limit = self.config.gradient_clip_value + _LET_THROUGH * result.noise
+            limit = self.config.gradient_clip_value + _LET_THROUGH * sqrt(result.total_variance or 0.0)
             gradient = clip_by_norm(gradient, limit)
         parameters, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         return result.learning_rate_factor * (parameters - state.parameters), optimizer

@@ -177,10 +177,10 @@ class Told:
     ("known", "norm"),
     [
         ({}, 1.0),
-        ({"variance": 0.0}, 1.0),
-        ({"variance": 4.0}, 1.0 + 3 * 2.0),
+        ({"variance": 4.0}, 1.0),
+        ({"total_variance": 0.0}, 1.0),
         ({"variance": 4.0, "total_variance": 9.0}, 1.0 + 3 * 3.0),
-        ({"variance": 400.0}, 40.0),
+        ({"total_variance": 400.0}, 40.0),
     ],
 )
 def test_clipping_lets_three_deviations_of_the_noise_through(known: dict[str, float], norm: float) -> None:

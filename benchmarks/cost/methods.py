@@ -39,14 +39,6 @@ class Method:
     declared: str | None = None
     old: bool = False
 
-    @property
-    def ours(self) -> bool:
-        """Whether it is the default method. The others clip gradients to norm 1, noise and all, as Q-Store did.
-
-        That suits them a little better on these tasks than to let the noise through, as the package does.
-        """
-        return self.config.gradient_method == "adaptive"
-
     def at(self, rate: float | None) -> Method:
         """With that learning rate."""
         return self if rate is None else replace(self, config=replace(self.config, learning_rate=rate))

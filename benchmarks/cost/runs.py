@@ -16,8 +16,6 @@ from qstore_core.arrays import FloatArray
 from qstore_core.backend import Prices
 from qstore_core.epochs import train_epoch
 from qstore_core.losses import make_targets
-from qstore_core.problem import GradientEstimator, Problem, Rounds, State
-from qstore_core.randomness import StepKey
 from qstore_core.run import Run, begin_run
 from qstore_core.surroundings import Surroundings
 from qstore_core.synchronous import run_sync
@@ -98,7 +96,7 @@ def race(task: Task, method: Method, seed: int, target: float) -> Outcome:
         reached = exact_loss(task, run) <= target
         return reached or circuits >= task.most_circuits
 
-    spent = _trained(task, method.config, seed, backend, enough, plainly=not method.ours).spent
+    spent = _trained(task, method.config, seed, backend, enough).spent
     seen = backend.seen
     counted = (spent.circuits, spent.shots, spent.jobs)
     assert counted == (seen.circuits, seen.shots, seen.jobs), f"the run counted {counted}, the backend saw {seen}"
@@ -145,35 +143,15 @@ def exact_loss_on(run: Run, x: FloatArray, y: FloatArray) -> float:
     return run.recipe.loss(outputs, make_targets(y, model.output_dim), state.loss_parameters).value
 
 
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    """An estimator that says nothing of its noise, so that gradients are clipped to norm 1, noise and all."""
-
-    estimator: GradientEstimator
-
-    def start(self, problem: Problem, parameters: FloatArray) -> State:
-        """The estimator's."""
-        return self.estimator.start(problem, parameters)
-
-    def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
-        """The estimator's, without its variance."""
-        result, state = yield from self.estimator.gradient(problem, parameters, state, key)
-        return replace(result, variance=None), state
-
-
 def _trained(
     task: Task,
     config: TrainingConfig,
     seed: int,
     backend: MockBackend,
     enough: Callable[[Run], bool],
-    *,
-    plainly: bool = False,
 ) -> Run:
     """A run that went on until it was enough."""
     recipe = make_recipe(task.model(), replace(config, seed=seed), labels_are_classes=True)
-    if plainly:
-        recipe = replace(recipe, estimator=_Plain(recipe.estimator))
     around = Surroundings(recipe.config, backend, PerformanceTracker(), None)
     run = begin_run(recipe, around, None, None, resume=False)
     loader, judge = ArrayLoader(*task.data, config.batch_size), _Judge(enough)
