@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from qstore_core.arrays import FloatArray, IntArray, LabelArray
+from qstore_core.arrays import FloatArray, IntArray, LabelArray, all_finite
 from qstore_core.counts import Counts
 from qstore_core.errors import CircuitError
 from qstore_core.measurement import MeasurementPlan, measurement_plan, register_group
@@ -88,7 +88,7 @@ class CircuitBatch:
             raise CircuitError(
                 f"angles need shape (n_rows, {self.structure.n_angles}), at least one row, not {angles.shape}"
             )
-        if not np.isfinite(angles).all():
+        if not all_finite(angles):
             raise CircuitError("angles must be finite; found nan or inf")
         self._check_observables()
         plan = None if self.observables is None else measurement_plan(self.observables)
@@ -152,13 +152,19 @@ class CircuitBatch:
         return replace(self, angles=self.angles[first:last], draws=draws, shifts=None)
 
 
+Cotangents: TypeAlias = Callable[[FloatArray], FloatArray]
+"""The derivative of a loss by each expectation value, from these values; both `(n_rows, n_observables)`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorJacobianProduct:
     """A request for exact derivatives with respect to the gate angles, for backends that can (`adjoint`).
 
     Attributes:
         batch: The circuits, exact, with observables.
-        cotangents: `(n_rows, n_observables)`, the derivative of the loss by each expectation value.
+        cotangents: `(n_rows, n_observables)`, the derivative of the loss by each expectation value; or the function
+            that gives them from the expectation values of all rows, `(n_rows, n_observables)`. It is called once, and
+            the result has these values too.
 
     >>> import asyncio
     >>> from qstore_core import Executor, Parameter, QuantumCircuit, get_backend
@@ -170,12 +176,12 @@ class VectorJacobianProduct:
     """
 
     batch: CircuitBatch
-    cotangents: FloatArray
+    cotangents: FloatArray | Cotangents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchResult:
-    """The results of a batch, in one of four forms.
+    """The results of a batch, in one of four forms; derivatives may come with expectation values.
 
     Attributes:
         expectations: Exact expectation values, `(n_rows, n_observables)`.

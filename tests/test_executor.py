@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qstore_core.account import Account
 from qstore_core.angles import Parameter
+from qstore_core.arrays import FloatArray
 from qstore_core.backend import Backend, LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct, estimates
 from qstore_core.circuit import QuantumCircuit
@@ -215,6 +216,23 @@ class TestSplitting:
         (whole,), (split,) = run(Watched(), wanted), run(Watched(max_circuits_per_job=2), wanted)
         np.testing.assert_allclose(split.angle_gradients, whole.angle_gradients, rtol=0, atol=1e-12)  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize("limit", [None, 2])
+    def test_values_come_with_the_derivatives_that_are_made_of_them(self, limit: int | None) -> None:
+        wanted, given = batch(7, observables=("Z0", "Y1 X0")), []
+
+        def slopes(values: FloatArray) -> FloatArray:
+            given.append(values)
+            return 2 * values
+
+        (values,) = run(Watched(), wanted)
+        assert values.expectations is not None
+        (gradients,) = run(Watched(), VectorJacobianProduct(wanted, 2 * values.expectations))
+        (both,) = run(Watched(max_circuits_per_job=limit), VectorJacobianProduct(wanted, slopes))
+        np.testing.assert_allclose(both.expectations, values.expectations, rtol=0, atol=1e-12)  # type: ignore[arg-type]
+        np.testing.assert_allclose(both.angle_gradients, gradients.angle_gradients, rtol=0, atol=1e-12)  # type: ignore[arg-type]
+        assert len(given) == 1
+        np.testing.assert_array_equal(given[0], both.expectations)  # type: ignore[arg-type]
+
     def test_for_comparison_every_row_can_have_a_job_of_its_own(self) -> None:
         backend = Watched()
         (split,) = run(backend, batch(), one_circuit_per_job=True)
@@ -264,12 +282,18 @@ class TestCounting:
             batch(5),
             batch(4, observables=("Z0", "X0"), shots=10),
             VectorJacobianProduct(batch(2), np.ones((2, 2))),
+            VectorJacobianProduct(batch(2), np.ones_like),
+            VectorJacobianProduct(batch(5), np.ones_like),
         )
-        executor = Executor(Watched(max_circuits_per_job=3))
+        backend = Watched(max_circuits_per_job=3)
+        executor = Executor(backend)
         price = executor.price(requests)
         assert executor.spent == Cost()
         asyncio.run(executor.run(requests))
-        assert executor.spent == price
+        seen = sum((backend.price(None, job) for job in backend.jobs), Cost())
+        for one, other in ((executor.spent, price), (price, seen)):
+            assert (one.circuits, one.shots, one.jobs) == (other.circuits, other.shots, other.jobs)
+            assert one.usd_high == pytest.approx(other.usd_high)
 
     def test_what_could_pass_the_cap_is_not_run(self) -> None:
         backend, account = Watched(), Account(Budget(circuits=8))
@@ -362,6 +386,10 @@ class TestResultsThatDoNotFit:
     def test_derivatives_of_the_wrong_number_of_rows_too(self) -> None:
         with pytest.raises(BackendError, match="returned 4 rows for a batch of 5"):
             run(Odd(BatchResult(angle_gradients=np.zeros((4, 2)))), VectorJacobianProduct(batch(), np.ones((5, 2))))
+
+    def test_derivatives_by_the_wrong_number_of_angles_too(self) -> None:
+        with pytest.raises(BackendError, match=r"returned gradients of shape \(5, 7\), not \(5, 2\)"):
+            run(Odd(BatchResult(angle_gradients=np.zeros((5, 7)))), VectorJacobianProduct(batch(), np.ones((5, 2))))
 
     def test_they_were_paid_for(self) -> None:
         executor = Executor(Odd(BatchResult()))
