@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,12 +22,14 @@ from qstore_core.sampling import sample
 from qstore_mock import noise as mixed
 from qstore_mock import statevector as pure
 from qstore_mock.adjoint import angle_gradients, gradients_back
-from qstore_mock.compiled.accelerator import Accelerated, Accelerator
 from qstore_mock.noise import Noise
 from qstore_mock.parts import State
 from qstore_mock.program import Program, compile_program
 from qstore_mock.readout import expectations, probabilities
 from qstore_mock.shifting import final_states
+
+if TYPE_CHECKING:
+    from qstore_mock.compiled.accelerator import Accelerated, Accelerator
 
 T = TypeVar("T")
 
@@ -292,7 +294,11 @@ def _threads(threads: int | None) -> int:
 def _accelerator(name: str | None, dtype: Any, row_bytes: int) -> Accelerator | None:
     if name not in (None, "numba"):
         raise ConfigurationError(f"accelerator is 'numba' or None, not {name!r}")
-    return None if name is None else Accelerator(dtype, row_bytes)
+    if name is None:
+        return None
+    from qstore_mock.compiled.accelerator import Accelerator  # here, because most programs do without it
+
+    return Accelerator(dtype, row_bytes)
 
 
 def _dtype(precision: str, *, mixed_states: bool) -> Any:
