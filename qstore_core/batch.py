@@ -249,9 +249,10 @@ class Estimates:
     Attributes:
         values: `(n_rows, n_observables)`.
         covariance: `(n_rows, n_observables, n_observables)` of the sampling error; None for exact values.
-        plan: How they were measured; None for exact values.
         counts: For each measured basis the outcomes they were estimated from, those that count the same as one of them;
             none for exact values.
+        apart: For each measured basis how far each entry of its counts is from its row's mean in every observable,
+            `(n_entries, n_observables)`.
 
     >>> Estimates(np.array([[0.5]])).covariance is None
     True
@@ -259,8 +260,21 @@ class Estimates:
 
     values: FloatArray
     covariance: FloatArray | None = None
-    plan: MeasurementPlan | None = None
     counts: tuple[Counts, ...] = ()
+    apart: tuple[FloatArray, ...] = ()
+
+    @classmethod
+    def from_counts(cls, plan: MeasurementPlan, counts: Sequence[Counts]) -> Estimates:
+        """What the counts of each of a plan's bases say.
+
+        >>> from qstore_core.measurement import measurement_plan
+        >>> plan = measurement_plan((PauliSum.of("Z0"),))
+        >>> Estimates.from_counts(plan, [Counts.from_dicts([{"0": 3, "1": 1}])]).covariance
+        array([[[0.25]]])
+        """
+        alike = tuple(plan.alike(group, measured) for group, measured in enumerate(counts))
+        values, covariance, apart = plan.spread(alike)
+        return cls(values, covariance, alike, apart)
 
     def deviations(self, n_rows: int) -> Iterator[tuple[Counts, FloatArray]]:
         """For each measured basis the outcomes of the first rows, and how far from its row's mean each of them is.
@@ -268,10 +282,9 @@ class Estimates:
         Yields:
             The counts, and for each of their entries the distance in every observable, `(n_entries, n_observables)`.
         """
-        for group, counts in enumerate(self.counts):
-            assert self.plan is not None
+        for counts, apart in zip(self.counts, self.apart, strict=True):
             rows = counts.rows(0, n_rows)
-            yield rows, self.plan.deviations(group, rows)[1]
+            yield rows, apart[: len(rows.counts)]
 
 
 def estimates(batch: CircuitBatch, result: BatchResult) -> Estimates:
@@ -293,8 +306,7 @@ def estimates(batch: CircuitBatch, result: BatchResult) -> Estimates:
     if result.probabilities is not None:
         return Estimates(plan.from_probabilities(result.probabilities))
     if result.counts is not None:
-        counts = tuple(plan.alike(group, measured) for group, measured in enumerate(result.counts))
-        return Estimates(*plan.from_counts(counts), plan, counts)
+        return Estimates.from_counts(plan, result.counts)
     raise CircuitError("a batch result needs expectations, probabilities or counts; this one has none")
 
 

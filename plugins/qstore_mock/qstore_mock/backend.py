@@ -128,7 +128,7 @@ class MockBackend(LocalBackend):
         self.capabilities.check(batch, backend=self.name)
         plan, accelerated = _differentiable(batch), self._accelerated(compiled)
         _check_cotangents(cotangents, batch.n_rows, plan)
-        fits = self.memory_bytes // self._state_bytes(batch.structure.n_qubits)
+        fits = self.memory_bytes // self._state_bytes(compiled.n_qubits)
 
         def run(rows: slice) -> FloatArray:
             if accelerated is not None:
@@ -178,7 +178,7 @@ class MockBackend(LocalBackend):
         return max(1, min(cached, self._fit(batch, program, copies)))
 
     def _fit(self, batch: CircuitBatch, program: Program, copies: int) -> int:
-        states = copies * self._state_bytes(batch.structure.n_qubits)
+        states = copies * self._state_bytes(program.n_qubits)
         matrices = 0 if self.noise.on_gates else self._itemsize * program.row_entries
         return int(self.memory_bytes // (states + matrices + _ROW_BYTES + _SHOT_BYTES * (batch.shots or 0)))
 
