@@ -112,7 +112,7 @@ class MockBackend(LocalBackend):
         plan = batch.plan
         if plan is not None and not plan.groups:
             return BatchResult(expectations=np.tile(plan.constants, (batch.n_rows, 1)))
-        if batch.shifts is not None and not self.noise.on_gates:
+        if batch.shifts is not None and not self.noise.on_gates and self._accelerated(compiled) is None:
             return self._execute_shifts(batch, compiled)
         copies = mixed.COPIES if self.noise.on_gates else COPIES
 
