@@ -61,6 +61,11 @@ class Program:
         return sum(block.n_branches * 2**block.n_qubits for block in self.blocks)
 
     @cached_property
+    def row_history(self) -> int:
+        """How many amplitudes a row has before the first part and after each of them."""
+        return sum(block.n_branches * 2**block.n_qubits * (len(block.parts) + 1) for block in self.blocks)
+
+    @cached_property
     def row_entries(self) -> int:
         """How many numbers the matrices of a row have, when its angles are its own."""
         parts = [part for block in self.blocks for part in block.parts]
