@@ -53,7 +53,8 @@ class UnknownNameError(ConfigurationError, LookupError):
         names = sorted(known)
         import difflib  # here, because few programs meet this error
 
-        nearest = difflib.get_close_matches(str(name), names, n=1)
+        near = (difflib.get_close_matches(text, names, n=1) for text in (str(name), str(name).lower()))
+        nearest = next(filter(None, near), [])
         guess = f" did you mean {nearest[0]!r}?" if nearest else ""
         listing = f" Known: {', '.join(names)}" if names else " None are installed"
         hint = f". {advice}" if advice else ""

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from qstore_core.checkpoint import write_atomically
+from qstore_core.cli.making import make_backend
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Budget
 from qstore_core.data import Split, train_test_split
 from qstore_core.datasets import BUNDLED, Dataset, load_bundled, load_csv
 from qstore_core.errors import ConfigurationError, RunDirectoryError, UnknownNameError
 from qstore_core.model import QuantumModel
-from qstore_core.registry import get_backend
 from qstore_core.run_directory import RunDirectory, fresh_directory
 
 MANIFEST = "command.json"
@@ -99,7 +99,7 @@ class TrainingJob:
             min(wanted["qubits"], self.data.x.shape[1]),
             wanted["qubits"],
             len(self.data.classes) or 1,
-            get_backend(wanted["backend"], **dict(wanted["options"])),
+            make_backend(wanted["backend"], wanted["options"]),
             depth=wanted["depth"],
             entanglement=wanted["entanglement"],
             encoding=wanted["encoding"],
