@@ -6,6 +6,7 @@ Catch `QStoreError` to catch them all; where an error is also one of Python's ow
     QStoreError
     ├── ConfigurationError (ValueError)     a setting or argument is not permitted
     │   └── UnknownNameError (LookupError)  a name that nothing answers to; lists what does
+    │       └── UnknownArgumentError (TypeError)  a keyword argument that is not taken
     ├── CircuitError (ValueError)           a circuit, angle or observable that cannot be
     ├── DataError (ValueError)              training data that cannot be used
     ├── PluginError (RuntimeError)          a plugin that cannot be used
@@ -59,6 +60,10 @@ class UnknownNameError(ConfigurationError, LookupError):
         listing = f" Known: {', '.join(names)}" if names else " None are installed"
         hint = f". {advice}" if advice else ""
         return cls(f"unknown {kind} {name!r};{guess}{listing}{hint}")
+
+
+class UnknownArgumentError(UnknownNameError, TypeError):
+    """A keyword argument that a function or class does not take."""
 
 
 class CircuitError(QStoreError, ValueError):

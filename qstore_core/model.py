@@ -22,6 +22,7 @@ from qstore_core.encoding import Encoding, make_encoding
 from qstore_core.errors import CapabilityError, ConfigurationError, DataError
 from qstore_core.executor import Executor
 from qstore_core.initialization import initial_parameters
+from qstore_core.keywords import known_keywords
 from qstore_core.lightcone import CircuitCost, Reduction, reduce_circuit, reduced_affine
 from qstore_core.observables import PauliString, PauliSum
 from qstore_core.preprocessing import FeatureScaler
@@ -77,6 +78,7 @@ class QuantumModel:
     (16, 0.5*Z0 + 0.5*Z2)
     """
 
+    @known_keywords
     def __init__(
         self,
         input_dim: int,
@@ -142,6 +144,7 @@ class QuantumModel:
         )
 
     @classmethod
+    @known_keywords
     def from_config(
         cls, config: TrainingConfig, input_dim: int, output_dim: int, backend: Backend | None = None
     ) -> Self:

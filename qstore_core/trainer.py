@@ -28,6 +28,7 @@ from qstore_core.errors import (
 from qstore_core.estimate import RunEstimate, estimate_run
 from qstore_core.evaluation import evaluate, outputs_of
 from qstore_core.executor import Executor
+from qstore_core.keywords import known_keywords
 from qstore_core.losses import is_classes
 from qstore_core.manager import BackendManager
 from qstore_core.model import QuantumModel
@@ -68,6 +69,7 @@ class QuantumTrainer:
     [1, 2]
     """
 
+    @known_keywords
     def __init__(
         self,
         config: TrainingConfig | None = None,
@@ -90,6 +92,7 @@ class QuantumTrainer:
         self._run: Run | None = None
         self._batch_manager: CircuitBatchManager | None = None
 
+    @known_keywords
     async def train(
         self,
         model: QuantumModel,
@@ -135,6 +138,7 @@ class QuantumTrainer:
                     run.save()
                     self._save_performance()
 
+    @known_keywords
     def fit(
         self,
         model: QuantumModel,

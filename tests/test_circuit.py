@@ -255,7 +255,7 @@ def test_what_cannot_be_a_circuit_is_refused(build: Callable[[], object], messag
 
 
 def test_an_unknown_gate_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(UnknownNameError, match="unknown gate 'crq'; did you mean 'cr[xyz]'"):
+    with pytest.raises(UnknownNameError, match=r"unknown gate 'crq'; did you mean 'cr[xyz]'"):
         QuantumCircuit(2).append("crq", (0, 1))
 
 
