@@ -312,7 +312,7 @@ class QuantumModel:
         angles = affine.angles(features, self._parameters, len(features))
         draws = None if shots is None else key.draws(sample=np.arange(len(features)))
         batch = CircuitBatch(reduction.structure, angles, reduction.observables, shots, draws)
-        (result,) = await executor.run((batch,))
+        (result,) = await executor.run((batch,), label=f"{key.stage}, after step {key.step}")
         return estimated_values(batch, result)
 
     def reduced(self, reduce: str = "auto") -> tuple[Reduction, AffineMap]:

@@ -78,6 +78,15 @@ class RunDirectory:
         steps = [record for record in self._records() if record["kind"] == "step"]
         return [record for record in steps if epoch in (None, record["epoch"])]
 
+    def tests(self) -> list[dict[str, Any]]:
+        """The records of the tests of the trained model that metrics.jsonl holds."""
+        return [record for record in self._records() if record["kind"] == "test"]
+
+    def record_test(self, record: Mapping[str, Any]) -> None:
+        """Add the record of a test, unless the same model was tested before and that record is there."""
+        if record["step"] not in [test["step"] for test in self.tests()]:
+            self.append_metrics({"kind": "test", **record})
+
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the directory and write config.json.
 

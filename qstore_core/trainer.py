@@ -56,6 +56,7 @@ class QuantumTrainer:
         config: The settings; None: the defaults.
         manager: Where backends come from when the model brings none.
         progress: Whether to show a progress bar; None: when standard error is a terminal.
+        keep: What training leaves of the budget for what comes after it, such as a test; None: nothing.
 
     Attributes:
         performance_tracker: Measured times and counts.
@@ -76,6 +77,7 @@ class QuantumTrainer:
         manager: BackendManager | None = None,
         *,
         progress: bool | None = None,
+        keep: Cost | None = None,
     ) -> None:
         self.config = TrainingConfig() if config is None else config
         if not isinstance(self.config, TrainingConfig):
@@ -89,6 +91,7 @@ class QuantumTrainer:
         self.circuit_cache = make_cache(self.config)
         self.store = make_store(self.config)
         self._progress = progress
+        self._keep = keep or Cost()
         self._run: Run | None = None
         self._batch_manager: CircuitBatchManager | None = None
 
@@ -129,12 +132,14 @@ class QuantumTrainer:
         with nullcontext() if directory is None else directory.locked():
             run = self._begin(recipe, around, directory, data_loader, resume=resume)
             last = int(wanted) + (0 if resume else run.state.epoch)
+            run.executor.account.kept = self._keep
             async with recorded(run, data_loader, self.store, last):
                 try:
                     return await self._epochs(run, data_loader, val_loader, last, resume=resume)
                 except (BudgetExceededError, BackendError) as error:
                     raise with_advice(error, run) from error
                 finally:  # also after Ctrl-C, cancellation and errors: what was paid for is kept
+                    run.executor.account.kept = Cost()
                     run.save()
                     self._save_performance()
 

@@ -33,14 +33,16 @@ class TrainingJob:
         arguments: What the command was given, by option.
         data: The data set.
         directory: Where the runs go.
+        keyless: Whether it is only priced, which needs no credentials where a backend can do without.
     """
 
     arguments: dict[str, Any]
     data: Dataset
     directory: Path
+    keyless: bool = False
 
     @classmethod
-    def of(cls, arguments: dict[str, Any]) -> TrainingJob:
+    def of(cls, arguments: dict[str, Any], *, keyless: bool = False) -> TrainingJob:
         """The job of a command's arguments, checked as far as possible before anything runs.
 
         Raises:
@@ -53,7 +55,7 @@ class TrainingJob:
                 f"{len(data.classes)}, --classes to choose some, or --task regression"
             )
         place = arguments.get("run_directory")
-        job = cls(arguments, data, Path("runs") / data.name if place is None else place)
+        job = cls(arguments, data, Path("runs") / data.name if place is None else place, keyless)
         job.make_model()
         job.split(0)
         return job
@@ -99,7 +101,7 @@ class TrainingJob:
             min(wanted["qubits"], self.data.x.shape[1]),
             wanted["qubits"],
             len(self.data.classes) or 1,
-            make_backend(wanted["backend"], wanted["options"]),
+            make_backend(wanted["backend"], wanted["options"], keyless=self.keyless),
             depth=wanted["depth"],
             entanglement=wanted["entanglement"],
             encoding=wanted["encoding"],
