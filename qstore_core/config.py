@@ -271,8 +271,11 @@ class TrainingConfig:
         }
         for name, is_asked in asked.items():
             if is_asked and self.pinecone_api_key != _NO_KEY:
+                value = getattr(self, name)
+                shown = str(value) if isinstance(value, Path) else value
                 raise ConfigurationError(
-                    f"TrainingConfig({name}={getattr(self, name)!r}) needs a store: set store='sqlite' and store_path"
+                    f"TrainingConfig({name}={shown!r}) needs a store: set store='sqlite' and store_path, on the "
+                    "command line --store sqlite"
                 )
 
     def _check_optimizer(self) -> None:

@@ -78,6 +78,10 @@ class RunDirectory:
         steps = [record for record in self._records() if record["kind"] == "step"]
         return [record for record in steps if epoch in (None, record["epoch"])]
 
+    def warm_start(self) -> dict[str, Any] | None:
+        """The record of where the run began, if it was to begin elsewhere than at the initial parameters."""
+        return next((record for record in self._records() if record["kind"] == "warm_start"), None)
+
     def tests(self) -> list[dict[str, Any]]:
         """The records of the tests of the trained model that metrics.jsonl holds."""
         return [record for record in self._records() if record["kind"] == "test"]

@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "train": "qstore_core.cli.train:train",
         "estimate": "qstore_core.cli.estimate:estimate",
+        "predict": "qstore_core.cli.predict:predict",
         "resume": "qstore_core.cli.resume:resume",
         "runs": "qstore_core.cli.runs:runs",
         "costs": "qstore_core.cli.costs:costs",

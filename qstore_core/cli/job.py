@@ -149,8 +149,12 @@ class TrainingJob:
             raise RunDirectoryError(f"the run in {manifest.parent} was started with {listing}; give the same again")
 
 
-def find_job(run: Path) -> TrainingJob:
+def find_job(run: Path, **instead: Any) -> TrainingJob:
     """The job of a run that `qstore train` started: of the directory itself, or the one above that split it.
+
+    Args:
+        run: The directory.
+        **instead: Arguments that take the place of the run's own.
 
     Raises:
         RunDirectoryError: There is no such run.
@@ -158,7 +162,7 @@ def find_job(run: Path) -> TrainingJob:
     for directory in (run, *run.parents):
         manifest = directory / MANIFEST
         if manifest.exists():
-            return TrainingJob.of({**_read_manifest(manifest), "run_directory": directory})
+            return TrainingJob.of({**_read_manifest(manifest), "run_directory": directory, **instead})
     if RunDirectory(run).holds_run:
         raise RunDirectoryError(f"the run in {run} was started from Python: go on with it there, with resume=True")
     raise RunDirectoryError(f"{run} is not a run of `qstore train`: it has no {MANIFEST}; `qstore runs` lists runs")

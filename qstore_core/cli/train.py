@@ -15,12 +15,15 @@ from qstore_core.cli.report import TrainingReport
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Budget
 from qstore_core.data import Split
-from qstore_core.errors import BudgetExceededError, ConfigurationError
+from qstore_core.errors import BudgetExceededError, ConfigurationError, StoreError, StoreUnavailableError
 from qstore_core.losses import is_classes
 from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import TargetScaler
 from qstore_core.run import saved_scaler
 from qstore_core.run_directory import RunDirectory
+from qstore_core.store_start import close
+from qstore_core.surroundings import make_store
+from qstore_core.synchronous import run_sync
 from qstore_core.trainer import QuantumTrainer
 
 RADIANS_PER_DEVIATION = 0.5
@@ -60,6 +63,8 @@ def run_job(job: TrainingJob) -> None:
     for shots in job.arguments["shots"]:
         parts, model, config = next(job.runs(shots))
         QuantumTrainer(config).check(model, parts.x_train, _targets(parts.y_train)[0])
+        if config.store_name is not None and not job.arguments["resume"]:
+            _check_store(config)
         if config.budget is not None:
             check_test_fits(price_of_test(model, config, parts), config.budget)
         if not job.arguments["resume"] and model.backend is not None and model.backend.capabilities.prices is not None:
@@ -107,6 +112,8 @@ def _train_split(
     if arguments["baseline"]:
         seen, unseen = scaler.transform(parts.x_train), scaler.transform(parts.x_test)
         baseline = _linear_baseline(seen, parts.y_train, unseen, parts.y_test)
+    if arguments["warm_start"] is not None:
+        report.warm_start(RunDirectory(config.directory).warm_start())
     report.split(reached, seconds, baseline, trainer.spent)
     if stopped is not None:
         limits = " ".join(f"--budget {name}=MORE" for name, _ in arguments["budget"])
@@ -140,6 +147,25 @@ def _tested(
         }
     )
     return reached
+
+
+def _check_store(config: TrainingConfig) -> None:
+    """Refuse a store that cannot be used before anything is spent; one that is away may be back when it is needed."""
+
+    async def reach() -> None:
+        store = make_store(config)
+        assert store is not None
+        try:
+            await store.describe()
+        finally:
+            await close(store)
+
+    try:
+        run_sync(reach())
+    except StoreUnavailableError:
+        return
+    except StoreError as error:
+        raise StoreError(f"{error} (nothing was run; without --store nothing is recorded)") from error
 
 
 def _say_price(run: Forecast, budget: Budget | None) -> None:
