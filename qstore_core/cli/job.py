@@ -50,9 +50,11 @@ class TrainingJob:
         """
         data = _load(arguments)
         if len(data.classes) > arguments["qubits"]:
+            some, none = "--classes to choose some", "--task regression"
+            others = f"or {some}" if arguments["data"] is None else f"{some}, or {none}"
             raise ConfigurationError(
                 f"{data.name} has {len(data.classes)} classes, and each needs a qubit: use --qubits "
-                f"{len(data.classes)}, --classes to choose some, or --task regression"
+                f"{len(data.classes)}, {others}"
             )
         place = arguments.get("run_directory")
         job = cls(arguments, data, Path("runs") / data.name if place is None else place, keyless)
@@ -188,6 +190,9 @@ def _load(arguments: dict[str, Any]) -> Dataset:
     if path is not None and arguments["target"] is None:
         raise ConfigurationError("--data needs --target: the column to learn")
     if path is None:
+        for option in ("target", "drop", "task"):
+            if arguments[option]:
+                raise ConfigurationError(f"--{option} belongs to --data; the columns of {name} are what they are")
         data = load_bundled(name)
     else:
         data = load_csv(path, arguments["target"], drop=arguments["drop"], task=arguments["task"])
