@@ -68,7 +68,7 @@ def run_job(job: TrainingJob) -> None:
         if config.budget is not None:
             check_test_fits(price_of_test(model, config, parts), config.budget)
         if not job.arguments["resume"] and model.backend is not None and model.backend.capabilities.prices is not None:
-            _say_price(Forecast.of(model, config, parts), config.budget)
+            _say_price(Forecast.of(model, config, parts), config.budget, model.backend.name)
     job = job.claim_directory()
     report = TrainingReport(job.data, job.make_model(), job.arguments["backend"], job.directory)
     report.header()
@@ -168,16 +168,21 @@ def _check_store(config: TrainingConfig) -> None:
         raise StoreError(f"{error} (nothing was run; without --store nothing is recorded)") from error
 
 
-def _say_price(run: Forecast, budget: Budget | None) -> None:
-    """The price before the run, and whether a cap in dollars is set, on standard error."""
+def _say_price(run: Forecast, budget: Budget | None, backend: str) -> None:
+    """The price before the run, and whether it fits the cap, on standard error; a run that costs money needs a cap.
+
+    Raises:
+        ConfigurationError: It costs money, and nothing limits it.
+    """
     low, high = run.total.usd_low, run.total.usd_high
     dollars = f"{high:,.2f} USD" if f"{low:.2f}" == f"{high:.2f}" else f"{low:,.2f} to {high:,.2f} USD"
-    told = f"estimate: {dollars} a run, by `qstore estimate`."
     if budget is not None:
-        told += f" {run.against(budget)}"
-    if budget is None or budget.usd is None:
-        told += " No cap on dollars is set: --budget usd=AMOUNT sets one."
-    click.echo(told, err=True)
+        click.echo(f"estimate: {dollars} a run, by `qstore estimate`. {run.against(budget)}", err=True)
+    elif high > 0:
+        raise ConfigurationError(
+            f"a run on {backend} is estimated at {dollars}, and nothing limits it: give --budget usd=AMOUNT, which is "
+            "never passed; nothing was sent"
+        )
 
 
 def _targets(y: Any) -> tuple[Any, TargetScaler | None]:

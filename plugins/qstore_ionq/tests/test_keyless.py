@@ -21,7 +21,7 @@ def test_estimate_needs_no_key_and_train_does() -> None:
     estimated = CliRunner().invoke(main, ["estimate", *command])
     assert estimated.exit_code == 0, estimated.stderr
     assert "103.16" in estimated.stdout  # four circuits at the least price, on the dearer reading
-    trained = CliRunner().invoke(main, ["train", *command])
+    trained = CliRunner().invoke(main, ["train", *command, "--budget", "usd=900"])
     assert trained.exit_code == 2
     assert "IonQ needs an API key" in trained.stderr
 

@@ -16,6 +16,8 @@ from qstore_core.cli import main
 
 RUN = "iris --qubits 4 --shots 20 --gradient-method spsa --batch-size 40 --epochs 2 --backend mock.remote".split()
 
+ONCE = ["--epochs", "1", "--budget", "usd=50"]
+
 
 def qstore(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments))
@@ -34,13 +36,28 @@ def records_of_tests(directory: Path) -> list[dict[str, Any]]:
     return [record for record in map(json.loads, lines) if record["kind"] == "test"]
 
 
-def test_the_price_is_said_before_the_run_and_that_there_is_no_cap(paid: RunningProvider, tmp_path: Path) -> None:
-    done = qstore("train", *RUN, "--epochs", "1", "--run-directory", str(tmp_path / "run"))
+def test_the_price_is_said_before_the_run(paid: RunningProvider, tmp_path: Path) -> None:
+    done = qstore("train", *RUN, *ONCE, "--run-directory", str(tmp_path / "run"))
     assert done.exit_code == 0, done.stderr
     first = done.stderr.splitlines()[0]
-    assert first.startswith("estimate: 27.00 USD a run")
-    assert "No cap on dollars is set: --budget usd=AMOUNT sets one." in first
+    assert first == "estimate: 27.00 USD a run, by `qstore estimate`. It fits the budget: 27.00 USD of 50.00 USD."
     assert sum(entry.charged for entry in paid.ledger()) == pytest.approx(27.0)
+
+
+def test_a_run_that_costs_money_needs_a_cap(paid: RunningProvider, tmp_path: Path) -> None:
+    refused = qstore("train", *RUN, "--run-directory", str(tmp_path / "run"))
+    assert refused.exit_code == 2
+    told = "a run on mock.remote is estimated at 51.00 USD, and nothing limits it: give --budget usd=AMOUNT"
+    assert told in refused.stderr
+    assert not paid.ledger()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_costs_nothing_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with provider(queue=0) as running:
+        monkeypatch.setenv("QSTORE_MOCK_URL", running.url)
+        done = qstore("train", *RUN, "--run-directory", str(tmp_path / "run"))
+    assert (done.exit_code, done.stderr) == (0, "")
 
 
 def test_a_budget_ends_training_so_that_the_model_can_still_be_tested(paid: RunningProvider, tmp_path: Path) -> None:
@@ -83,7 +100,7 @@ def test_the_bill_counts_for_a_step_what_a_process_that_died_had_paid_for_it(
     paid: RunningProvider, tmp_path: Path
 ) -> None:
     directory = tmp_path / "run"
-    assert qstore("train", *RUN, "--epochs", "1", "--run-directory", str(directory)).exit_code == 0
+    assert qstore("train", *RUN, *ONCE, "--run-directory", str(directory)).exit_code == 0
     whole = qstore("costs", str(directory)).stdout
     for name in ("checkpoint.npz", "metrics.jsonl"):  # as if it had died before its first checkpoint
         (directory / name).unlink()
@@ -96,7 +113,7 @@ def test_the_bill_counts_for_a_step_what_a_process_that_died_had_paid_for_it(
 
 def test_jobs_say_what_they_were_for(paid: RunningProvider, tmp_path: Path) -> None:
     directory = tmp_path / "run"
-    assert qstore("train", *RUN, "--epochs", "1", "--run-directory", str(directory)).exit_code == 0
+    assert qstore("train", *RUN, *ONCE, "--run-directory", str(directory)).exit_code == 0
     shown = qstore("jobs", str(directory)).stdout
     assert "train step 1" in shown
     assert "validate 0, after step 3" in shown
