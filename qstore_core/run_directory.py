@@ -86,10 +86,12 @@ class RunDirectory:
         """The records of the tests of the trained model that metrics.jsonl holds."""
         return [record for record in self._records() if record["kind"] == "test"]
 
-    def record_test(self, record: Mapping[str, Any]) -> None:
-        """Add the record of a test, unless the same model was tested before and that record is there."""
-        if record["step"] not in [test["step"] for test in self.tests()]:
+    def record_test(self, record: Mapping[str, Any]) -> bool:
+        """Add the record of a test, unless that model was tested before; says whether it did."""
+        is_new = record["step"] not in [test["step"] for test in self.tests()]
+        if is_new:
             self.append_metrics({"kind": "test", **record})
+        return is_new
 
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the directory and write config.json.

@@ -282,6 +282,15 @@ class QuantumTrainer:
         """What the run has cost so far, validation and earlier processes included."""
         return self.performance_tracker.total if self._run is None else self._run.spent
 
+    def save(self) -> None:
+        """Write the run's checkpoint again, where it has a directory: with what tests have taken since training ended.
+
+        >>> QuantumTrainer().save()  # no run yet: nothing to write
+        """
+        if self._run is not None and self._run.directory is not None:
+            with self._run.directory.locked():
+                self._run.save()
+
     def reset(self) -> None:
         """Forget the run: its model gets its initial parameters back, and the next `train` starts afresh."""
         if self._run is not None:

@@ -73,6 +73,8 @@ def test_a_test_is_written_down_once_and_runs_shows_it(tmp_path: Path) -> None:
     (test,) = [record for record in records if record["kind"] == "test"]
     assert f"{test['accuracy']:.3f}" == reached[1]
     assert (test["step"], test["epoch"], test["samples"], test["circuits"]) == (6, 3, 30, 30)
+    rows = [line.split() for line in qstore("costs", str(directory)).stdout.splitlines()[-3:]]
+    assert [row[-4] for row in rows] == ["720", "30", "750"]
     header, line = qstore("runs", str(tmp_path)).stdout.splitlines()
     assert dict(zip(header.split(), line.split(), strict=False))["TEST"] == reached[1]
 

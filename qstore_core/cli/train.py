@@ -134,7 +134,7 @@ def _tested(
         reached = _r_squared(parts.y_test, targets.inverse(outputs))
         told = {"r_squared": reached}
     took, state = trainer.spent - before, directory.load()
-    directory.record_test(
+    is_new = directory.record_test(
         {
             "step": state.step,
             "epoch": state.epoch,
@@ -146,6 +146,8 @@ def _tested(
             "usd": took.usd_high,
         }
     )
+    if is_new:
+        trainer.save()
     return reached
 
 
