@@ -234,6 +234,7 @@ def test_a_budget_is_never_passed_by_a_cent_and_the_run_goes_on_when_it_is_raise
 def test_ctrl_c_leaves_jobs_running_and_cancel_asks_the_service(tmp_path: Path) -> None:
     directory = tmp_path / "run"
     command = [sys.executable, "-m", "qstore_core", "train", "iris", "--qubits", "4", "--epochs", "2", "--shots", "5"]
+    command += ["--budget", "usd=1000000"]
     with emulator(queue=60) as running:
         environment = {**os.environ, "IONQ_REMOTE_HOST": running.url, "IONQ_API_KEY": "emulator-key"}
         process = subprocess.Popen(
