@@ -14,6 +14,7 @@ from qstore_core.batch import BatchResult, CircuitBatch, Cotangents, estimated_v
 from qstore_core.cost import Cost
 from qstore_core.errors import CapabilityError
 from qstore_core.gates import GATES
+from qstore_core.keywords import known_fields
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 
@@ -31,6 +32,7 @@ class Prices:
     per_shot: float = 0.0
 
 
+@known_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendCapabilities:
     """What a backend can do, as data: nothing is found out by trying.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from math import isfinite
 
 from qstore_core.errors import ConfigurationError
+from qstore_core.keywords import known_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Cost:
         )
 
 
+@known_fields
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Limits for the life of a run directory; None means no limit.

@@ -203,6 +203,11 @@ class Executor:
                 except StopIteration as finished:
                     answer: tuple[GradientResult, State] = finished.value
                     return answer
+            if not isinstance(requests, tuple):
+                raise ConfigurationError(
+                    f"an estimator's step yields tuples of what to run, not a {type(requests).__name__}: write "
+                    "`(result,) = yield (batch,)`"
+                )
             # a step's circuits have parameters and draw labels of their own: on a simulator they never come again
             results = await self.run(requests, label=label, reusable=False)
 

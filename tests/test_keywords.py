@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from qstore_core import (
+    BackendCapabilities,
+    Budget,
     ConfigurationError,
     QuantumModel,
     QuantumTrainer,
@@ -30,6 +32,11 @@ X, Y = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
         (
             lambda: QuantumModel.from_config(TrainingConfig(n_qubits=2), 2, 1, dept=3),  # type: ignore[call-arg]
             "of QuantumModel.from_config 'dept'; Known: backend, config, input_dim, output_dim",
+        ),
+        (lambda: Budget(dollars=5.0), "of Budget 'dollars'; Known: circuits, jobs, seconds, shots, usd"),  # type: ignore[call-arg]
+        (
+            lambda: BackendCapabilities(max_qubit=3),  # type: ignore[call-arg]
+            "of BackendCapabilities 'max_qubit'; did you mean 'max_qubits'?",
         ),
         (lambda: QuantumTrainer(progres=False), "of QuantumTrainer 'progres'; did you mean 'progress'?"),  # type: ignore[call-arg]
         (
