@@ -98,6 +98,13 @@ class TestPrices:
         assert dear.jobs <= 4
         assert cheap.jobs >= 20
 
+    def test_the_wait_for_a_job_can_be_worth_something_and_is_charged_to_nobody(self) -> None:
+        patient, hurried = (
+            trained(Priced(per_circuit=0.30), gradient_options={"job_value": value}) for value in (0.0, 5.0)
+        )
+        assert hurried.spent.jobs < patient.spent.jobs / 3
+        assert hurried.spent.usd_high == pytest.approx(0.30 * hurried.spent.circuits)
+
     def test_free_circuits_get_few_shots(self) -> None:
         spent = trained(Priced(per_shot=0.01), epochs=2).spent
         assert spent.shots == 8 * spent.circuits

@@ -68,18 +68,23 @@ class Adaptive:
         kappa: Learning rate times curvature: how much noise costs beside the lack of signal.
         reading: "dearer" or "cheaper": which reading of the prices is planned on.
         learning_rate: The optimiser's, which bounds how far a step may be scaled.
+        job_value: What it is worth to you to wait for one job less, US dollars. It is planned with beside the prices, and
+            charged to nobody: the more, the larger the steps and the fewer the jobs.
     """
 
     spsa: SPSA = field(default_factory=SPSA)
     kappa: float = 0.1
     reading: Reading = "dearer"
     learning_rate: float = 0.01
+    job_value: float = 0.0
 
     def __post_init__(self) -> None:
         require_positive("kappa", self.kappa)
         require_positive("learning_rate", self.learning_rate)
         if self.reading not in ("dearer", "cheaper"):
             raise ConfigurationError(f"reading is 'dearer' or 'cheaper', not {self.reading!r}")
+        if self.job_value != 0:
+            require_positive("job_value", self.job_value)
 
     def start(self, problem: Problem, parameters: FloatArray) -> State:
         """The first plan; for exact runs the state of the exact method."""
@@ -121,7 +126,8 @@ class Adaptive:
     def _planner(self, problem: Problem, shots: int) -> Planner:
         most = min(shots, problem.capabilities.max_shots or shots)
         c = self.spsa.step_size(max(1, int(problem.active.sum())), 0)
-        return Planner(problem, Landscape.of(problem, c), most, kappa=self.kappa, reading=self.reading)
+        ground = Landscape.of(problem, c)
+        return Planner(problem, ground, most, kappa=self.kappa, reading=self.reading, job_value=self.job_value)
 
     def _method(self, plan: Plan) -> GradientEstimator:
         return replace(self.spsa, directions=plan.directions) if plan.method == "spsa" else ParameterShift()

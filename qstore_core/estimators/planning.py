@@ -118,7 +118,7 @@ class Choice:
         variance: The variance it is expected to have.
         usd: Its price, on the reading that is planned on.
         steps: `G + kappa V`: the steps that a fixed amount of progress takes, up to a factor.
-        merit: `(G + kappa V) usd`: what it costs, up to the same factor.
+        merit: `(G + kappa V) usd`: what it costs, up to the same factor; jobs waited for count as dollars too.
     """
 
     plan: Plan
@@ -147,6 +147,7 @@ class Planner:
         kappa: Learning rate times curvature: how much worse noise is than the lack of signal.
         reading: Which reading of the prices is planned on.
         most_samples: The most samples of a step.
+        job_value: What it is worth to wait for one job less, US dollars; planned with, and never charged.
     """
 
     problem: Problem
@@ -155,6 +156,7 @@ class Planner:
     kappa: float = 0.1
     reading: Reading = "dearer"
     most_samples: int = _SAMPLES[-1]
+    job_value: float = 0.0
 
     @property
     def declared(self) -> bool:
@@ -189,7 +191,7 @@ class Planner:
                 usd = cost.usd_high if self.reading == "dearer" else cost.usd_low
                 variance = self.landscape.variance(plan, signal)
                 steps = signal.square + self.kappa * variance
-                yield Choice(plan, variance, usd, steps, steps * usd)
+                yield Choice(plan, variance, usd, steps, steps * (usd + self.job_value * cost.jobs))
 
     def _price(self, n_rows: int, shots: int) -> Cost:
         if self.declared and self.problem.price is not None:
