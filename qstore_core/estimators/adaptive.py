@@ -68,8 +68,8 @@ class Adaptive:
         kappa: Learning rate times curvature: how much noise costs beside the lack of signal.
         reading: "dearer" or "cheaper": which reading of the prices is planned on.
         learning_rate: The optimiser's, which bounds how far a step may be scaled.
-        job_value: What it is worth to you to wait for one job less, US dollars. It is planned with beside the prices, and
-            charged to nobody: the more, the larger the steps and the fewer the jobs.
+        job_value: What it is worth to you to wait for one job less, US dollars. It is planned with beside the prices
+            and charged to nobody: the more, the larger the steps and the fewer the jobs.
     """
 
     spsa: SPSA = field(default_factory=SPSA)
