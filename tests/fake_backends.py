@@ -45,12 +45,15 @@ class Watched(LocalBackend):
         return self.inner.compile(*arguments)
 
     async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
-        self.jobs.append(batch)
+        self._note(batch)
         return await self.inner.execute(batch, compiled)
 
     async def gradient(self, batch: CircuitBatch, compiled: Any, cotangents: NDArray[np.float64]) -> Any:
-        self.jobs.append(batch)
+        self._note(batch)
         return await self.inner.gradient(batch, compiled, cotangents)
+
+    def _note(self, batch: CircuitBatch) -> None:
+        self.jobs.append(batch)
 
 
 class Yielding(Watched):
