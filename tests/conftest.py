@@ -23,6 +23,7 @@ from qstore_core.observables import PauliString, PauliSum
 if TYPE_CHECKING:
     import cirq
     import qiskit
+    from faulty_provider import Provider
 
 
 @pytest.fixture
@@ -163,3 +164,11 @@ def to_qiskit() -> Callable[[QuantumCircuit], qiskit.QuantumCircuit]:
         return result
 
     return translate
+
+
+@pytest.fixture
+def provider() -> Provider:
+    """What a provider in this process keeps, and the faults it is told to make."""
+    from faulty_provider import Provider
+
+    return Provider()
