@@ -1,4 +1,6 @@
-"""Random circuits and observables, and the same ones in Cirq and Qiskit, gate by gate with their own gate classes.
+"""What tests of several modules start from; above all random circuits and observables, also in Cirq and Qiskit.
+
+Cirq and Qiskit get them gate by gate, with their own gate classes.
 
 Bit order: qstore and Cirq read qubit 0 as the most significant bit. Qiskit reads it as the least significant one, so
 its states and matrices come back through `reverse_qargs`.
@@ -7,7 +9,9 @@ its states and matrices come back through `reverse_qargs`.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     import cirq
     import qiskit
     from faulty_provider import Provider
+    from plugins_in_memory import Installed
 
 
 @pytest.fixture
@@ -172,3 +177,30 @@ def provider() -> Provider:
     from faulty_provider import Provider
 
     return Provider()
+
+
+@pytest.fixture(autouse=True)
+def _every_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QSTORE_PLUGINS", raising=False)
+
+
+@pytest.fixture
+def make_module(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
+    """`make_module(name, **members)`: an importable module that holds these."""
+
+    def make(name: str, **members: object) -> ModuleType:
+        made = ModuleType(name)
+        vars(made).update(members)
+        monkeypatch.setitem(sys.modules, name, made)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def healthy_plugin(make_module: Callable[..., ModuleType]) -> Installed:
+    """A distribution in memory whose plugin registers two backends."""
+    from plugins_in_memory import backends, installed
+
+    make_module("qstore_healthy", register_backends=backends("healthy", "healthy.fast"))
+    return installed("healthy")
