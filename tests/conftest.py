@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.gates import GATES
 from qstore_core.observables import PauliString, PauliSum
+from qstore_core.sqlite_cache import SqliteCache
 
 if TYPE_CHECKING:
     import cirq
@@ -204,3 +206,22 @@ def healthy_plugin(make_module: Callable[..., ModuleType]) -> Installed:
 
     make_module("qstore_healthy", register_backends=backends("healthy", "healthy.fast"))
     return installed("healthy")
+
+
+@pytest.fixture
+def cache_path(tmp_path: Path) -> Path:
+    return tmp_path / "results.sqlite"
+
+
+@pytest.fixture
+def open_cache(cache_path: Path) -> Iterator[Callable[..., SqliteCache]]:
+    """`open_cache(**options)`: a cache at `cache_path`, closed at the end."""
+    caches: list[SqliteCache] = []
+
+    def build(**options: Any) -> SqliteCache:
+        caches.append(SqliteCache(cache_path, **options))
+        return caches[-1]
+
+    yield build
+    for cache in caches:
+        cache.close()
