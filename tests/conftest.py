@@ -1,6 +1,4 @@
-"""What tests of several modules start from; above all random circuits and observables, also in Cirq and Qiskit.
-
-Cirq and Qiskit get them gate by gate, with their own gate classes.
+"""What several test modules start from, and circuits in Cirq and Qiskit, gate by gate with their own gate classes.
 
 Bit order: qstore and Cirq read qubit 0 as the most significant bit. Qiskit reads it as the least significant one, so
 its states and matrices come back through `reverse_qargs`.
@@ -8,9 +6,8 @@ its states and matrices come back through `reverse_qargs`.
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -18,12 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from qstore_core.angles import Angle, Symbol
-from qstore_core.backend import LocalBackend
-from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.circuit import QuantumCircuit
-from qstore_core.gates import GATES
-from qstore_core.observables import PauliString, PauliSum
 from qstore_core.sqlite_cache import SqliteCache
 
 if TYPE_CHECKING:
@@ -31,59 +23,6 @@ if TYPE_CHECKING:
     import qiskit
     from faulty_provider import Provider
     from plugins_in_memory import Installed
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(2026)
-
-
-@pytest.fixture(scope="session")
-def random_circuit() -> Callable[..., QuantumCircuit]:
-    """`random_circuit(rng, n_qubits, length=30, symbols=())`: any gates of the set that fit, anywhere."""
-
-    def random_angle(rng: np.random.Generator, symbols: Sequence[Symbol]) -> Angle:
-        angle = Angle.of(rng.normal(scale=2.0))
-        for index in rng.permutation(len(symbols))[: rng.integers(3)]:
-            angle = angle + float(rng.normal()) * symbols[index]
-        return angle
-
-    def build(
-        rng: np.random.Generator, n_qubits: int, length: int = 30, symbols: Sequence[Symbol] = ()
-    ) -> QuantumCircuit:
-        circuit = QuantumCircuit(n_qubits)
-        names = [name for name, gate in GATES.items() if gate.n_qubits <= n_qubits]
-        for name in map(str, rng.choice(names, size=length)):
-            qubits = rng.permutation(n_qubits)[: GATES[name].n_qubits]
-            circuit = circuit.append(name, qubits, random_angle(rng, symbols) if GATES[name].has_angle else None)
-        return circuit
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def random_observables() -> Callable[..., tuple[PauliSum, ...]]:
-    """`random_observables(rng, n_qubits, size=4)`: Pauli sums in several bases, each with an identity term."""
-
-    def random_string(rng: np.random.Generator, n_qubits: int) -> PauliString:
-        qubits = rng.permutation(n_qubits)[: rng.integers(1, n_qubits + 1)]
-        return PauliString({int(qubit): "XYZ"[rng.integers(3)] for qubit in qubits}, rng.normal())
-
-    def build(rng: np.random.Generator, n_qubits: int, size: int = 4) -> tuple[PauliSum, ...]:
-        constants = [PauliString("I", rng.normal()) for _ in range(size)]
-        return tuple(PauliSum([constant, *(random_string(rng, n_qubits) for _ in range(3))]) for constant in constants)
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def execute() -> Callable[..., BatchResult]:
-    """`execute(backend, batch)`: compile and run."""
-
-    def run(backend: LocalBackend, batch: CircuitBatch) -> BatchResult:
-        return asyncio.run(backend.execute(batch, backend.compile(batch.structure, batch.groups)))
-
-    return run
 
 
 @pytest.fixture(scope="session")

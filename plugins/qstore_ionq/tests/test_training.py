@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -14,19 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from provider_runs import QUICK, Here, assert_same_run, circuits_paid, kill, start_program, wait_for_jobs
 from qstore_ionq.emulator.process import RunningEmulator, emulator
 
-from qstore_core import (
-    ArrayLoader,
-    Budget,
-    BudgetExceededError,
-    Pacing,
-    QuantumModel,
-    QuantumTrainer,
-    TrainingConfig,
-    get_backend,
-)
-from qstore_core.checkpoint import load_checkpoint
+from qstore_core import Budget, BudgetExceededError, QuantumModel, QuantumTrainer, TrainingConfig, get_backend
 
 PROGRAM = """
 import asyncio, json, sys
@@ -57,8 +47,7 @@ MACHINE = ("ionq.qpu", '{"target": "qpu.forte-1", "minimum": "per_job"}')
 
 
 def start(url: str, directory: Path, epochs: int, target: tuple[str, str] = MACHINE) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-c", PROGRAM, url, str(directory), str(epochs), *target]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return start_program(PROGRAM, url, directory, epochs, *target)
 
 
 def finish(url: str, directory: Path, epochs: int, target: tuple[str, str] = MACHINE) -> None:
@@ -66,35 +55,10 @@ def finish(url: str, directory: Path, epochs: int, target: tuple[str, str] = MAC
     HERE["train"](url, directory, epochs, *target)
 
 
-def kill(process: subprocess.Popen[bytes]) -> bool:
-    """SIGKILL it; False when it had ended before."""
-    running = process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return running
-
-
-def wait_for_jobs(running: RunningEmulator, process: subprocess.Popen[bytes], count: int) -> None:
-    while len(running.ledger()) < count:
-        assert process.poll() is None, "the run ended before it sent another job"
-        time.sleep(0.005)
-
-
-def circuits_paid(running: RunningEmulator) -> Counter[str]:
-    return Counter(digest for entry in running.ledger() if entry.charged for digest in entry.circuit_digests)
-
-
 def circuits_run(running: RunningEmulator) -> Counter[str]:
     return Counter(
         digest for entry in running.ledger() if entry.state == "completed" for digest in entry.circuit_digests
     )
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    first, second = load_checkpoint(one / "checkpoint.npz"), load_checkpoint(other / "checkpoint.npz")
-    np.testing.assert_array_equal(first.parameters, second.parameters)
-    np.testing.assert_array_equal(first.loss_parameters, second.loss_parameters)
-    assert (first.step, first.epoch) == (second.step, second.epoch)
 
 
 @pytest.mark.slow
@@ -188,31 +152,14 @@ def test_some_requests_failing_changes_nothing(tmp_path: Path, emulate: Any) -> 
     assert_same_run(tmp_path / "whole", tmp_path / "faulty")
 
 
-class Here:
-    """A run in this process."""
-
-    def __init__(self, running: RunningEmulator, directory: Path, **settings: Any) -> None:
-        pacing = Pacing(first_poll=0.01, longest_poll=0.05, find_grace=0.5)
-        self.backend = get_backend(
-            "ionq.qpu", remote_host=running.url, api_key="emulator-key", minimum="per_job", pacing=pacing
-        )
-        self.config = TrainingConfig(
-            **{"epochs": 1, "gradient_method": "spsa", "shots_per_circuit": 10, "seed": 3, **settings},
-            run_directory=directory,
-        )
-        generator = np.random.default_rng(5)
-        self.y = generator.integers(0, 2, 6)
-        self.x = generator.normal(0.0, 0.5, (6, 2))
-        self.model = QuantumModel(2, 2, 2, self.backend)
-
-    def train(self, *, resume: bool = False) -> None:
-        trainer = QuantumTrainer(self.config, progress=False)
-        asyncio.run(trainer.train(self.model, ArrayLoader(self.x, self.y, 6), resume=resume))
+def here(running: RunningEmulator, directory: Path, **settings: Any) -> Here:
+    options = {"remote_host": running.url, "api_key": "emulator-key", "minimum": "per_job", "pacing": QUICK}
+    return Here(get_backend("ionq.qpu", **options), directory, **settings)
 
 
 def test_a_step_is_one_job_sent_once_and_fetched_once(tmp_path: Path, emulate: Any) -> None:
     with emulate() as running:
-        Here(running, tmp_path / "run").train()
+        here(running, tmp_path / "run").train()
         requests = running.requests()["requests"]
         assert requests["submit"] == requests["results"] == requests["cost"] == 1
         (entry,) = running.ledger()
@@ -221,11 +168,11 @@ def test_a_step_is_one_job_sent_once_and_fetched_once(tmp_path: Path, emulate: A
 
 def test_a_budget_is_never_passed_by_a_cent_and_the_run_goes_on_when_it_is_raised(tmp_path: Path, emulate: Any) -> None:
     with emulate() as running:
-        run = Here(running, tmp_path / "run", budget=Budget(usd=100.0), epochs=40)
+        run = here(running, tmp_path / "run", budget=Budget(usd=100.0), epochs=40)
         with pytest.raises(BudgetExceededError, match=r"raise the budget and resume"):
             run.train()
         assert running.charged() == pytest.approx(3 * 25.7899)
-        raised = Here(running, tmp_path / "run", budget=Budget(usd=130.0), epochs=5)
+        raised = here(running, tmp_path / "run", budget=Budget(usd=130.0), epochs=5)
         raised.train(resume=True)
         assert running.charged() == pytest.approx(5 * 25.7899)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from provider_runs import is_alive
 from qstore_mock.remote.backend import RemoteMockBackend
 from qstore_mock.remote.cli import main
 from qstore_mock.remote.ledger import Ledger, LedgerEntry, NewJob
@@ -263,10 +264,3 @@ def with_nonsense() -> None:
 def test_a_price_table_needs_its_readings_in_order() -> None:
     with pytest.raises(ConfigurationError, match="the price minimum is"):
         PriceTable.of({"minimum": (2.0, 1.0)})
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -1,0 +1,77 @@
+"""Runs at a provider on this machine: in this process or in one that is killed, and what must come of them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qstore_core import ArrayLoader, Pacing, QuantumModel, QuantumTrainer, TrainingConfig, TrainingMetrics
+from qstore_core.backend import Backend
+from qstore_core.checkpoint import load_checkpoint
+
+QUICK = Pacing(first_poll=0.01, longest_poll=0.05, find_grace=0.5)
+
+
+class Here:
+    """A run in this process."""
+
+    def __init__(self, backend: Backend, directory: Path, **settings: Any) -> None:
+        self.backend = backend
+        self.config = TrainingConfig(
+            **{"epochs": 1, "gradient_method": "spsa", "shots_per_circuit": 10, "seed": 3, **settings},
+            run_directory=directory,
+        )
+        generator = np.random.default_rng(5)
+        self.y = generator.integers(0, 2, 6)
+        self.x = generator.normal(0.0, 0.5, (6, 2))
+        self.model = QuantumModel(2, 2, 2, backend)
+
+    def train(self, *, resume: bool = False) -> list[TrainingMetrics]:
+        trainer = QuantumTrainer(self.config, progress=False)
+        return asyncio.run(trainer.train(self.model, ArrayLoader(self.x, self.y, 6), resume=resume))
+
+
+def start_program(program: str, *arguments: str | Path | int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def kill(process: subprocess.Popen[bytes]) -> bool:
+    """SIGKILL it; False when it had ended before."""
+    running = process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return running
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process that is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for_jobs(provider: Any, process: subprocess.Popen[bytes], count: int) -> None:
+    while len(provider.ledger()) < count:
+        assert process.poll() is None, "the run ended before it sent another job"
+        time.sleep(0.005)
+
+
+def circuits_paid(provider: Any) -> Counter[str]:
+    return Counter(digest for entry in provider.ledger() if entry.charged for digest in entry.circuit_digests)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    first, second = load_checkpoint(one / "checkpoint.npz"), load_checkpoint(other / "checkpoint.npz")
+    np.testing.assert_array_equal(first.parameters, second.parameters)
+    np.testing.assert_array_equal(first.loss_parameters, second.loss_parameters)
+    assert (first.step, first.epoch) == (second.step, second.epoch)
