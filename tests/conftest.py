@@ -12,10 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import fake_backends
 import numpy as np
 import pytest
 
+from qstore_core.backend import LocalBackend
 from qstore_core.circuit import QuantumCircuit
+from qstore_core.observables import PauliString, PauliSum
 from qstore_core.sqlite_cache import SqliteCache
 
 if TYPE_CHECKING:
@@ -164,3 +167,28 @@ def open_cache(cache_path: Path) -> Iterator[Callable[..., SqliteCache]]:
     yield build
     for cache in caches:
         cache.close()
+
+
+@pytest.fixture
+def mock() -> LocalBackend:
+    """The exact simulator."""
+    return fake_backends.mock()
+
+
+@pytest.fixture(scope="session")
+def reducible(
+    random_circuit: Callable[..., QuantumCircuit], random_observables: Callable[..., tuple[PauliSum, ...]]
+) -> list[tuple[QuantumCircuit, tuple[PauliSum, ...]]]:
+    """300 circuits of all gates on 1 to 6 qubits; a third reads one short Pauli string, so much drops out."""
+    rng = np.random.default_rng(41)
+    made = []
+    for index in range(300):
+        n_qubits = int(rng.integers(1, 7))
+        circuit = random_circuit(rng, n_qubits, length=int(rng.integers(1, 40)))
+        if index % 3:
+            observables = random_observables(rng, n_qubits, size=int(rng.integers(1, 4)))
+        else:
+            word = {int(qubit): "XYZ"[rng.integers(3)] for qubit in rng.permutation(n_qubits)[:2]}
+            observables = (PauliSum.of(PauliString(word, rng.normal())),)
+        made.append((circuit, observables))
+    return made

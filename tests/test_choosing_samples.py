@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fake_backends import Watched
+from run_files import state_of, steps_of
 
 from qstore_core import registry
 from qstore_core.arrays import FloatArray
 from qstore_core.backend import LocalBackend
 from qstore_core.batch import CircuitBatch
-from qstore_core.checkpoint import Checkpoint, load_checkpoint
+from qstore_core.checkpoint import load_checkpoint
 from qstore_core.config import TrainingConfig
 from qstore_core.data import ArrayLoader
 from qstore_core.errors import ConfigurationError
@@ -99,23 +98,6 @@ def run(place: Path, backend: LocalBackend | None = None, *, resume: bool = Fals
     model = QuantumModel(2, 2, 2, backend or get_backend("mock"), depth=1)
     asyncio.run(trainer.train(model, ArrayLoader(X, Y, batch_size=7), resume=resume))
     return trainer
-
-
-def state_of(directory: Path) -> dict[str, Any]:
-    """A checkpoint as values that `==` compares to the last bit."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value.dtype.str, value.shape, value.tobytes()
-        return {key: plain(entry) for key, entry in value.items()} if isinstance(value, dict) else value
-
-    checkpoint = load_checkpoint(directory / "checkpoint.npz")
-    return {each.name: plain(getattr(checkpoint, each.name)) for each in fields(Checkpoint)}
-
-
-def steps_of(directory: Path) -> list[dict[str, Any]]:
-    records = map(json.loads, (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [record for record in records if record["kind"] == "step"]
 
 
 def within_a_batch(steps: list[dict[str, Any]]) -> list[int]:

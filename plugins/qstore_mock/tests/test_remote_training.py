@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from provider_runs import QUICK, Here, assert_same_run, circuits_paid, kill, start_program, wait_for_jobs
 from qstore_mock.remote.process import RunningProvider, provider
+from run_files import steps_of
 
 from qstore_core import (
     ArrayLoader,
@@ -61,11 +61,6 @@ def finish(url: str, directory: Path, epochs: int) -> None:
     process = start(url, directory, epochs)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors.decode()
-
-
-def steps_of(directory: Path) -> list[dict[str, Any]]:
-    records = map(json.loads, (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [record for record in records if record["kind"] == "step"]
 
 
 @pytest.mark.slow
