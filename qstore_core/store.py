@@ -184,6 +184,17 @@ def check_metric(metric: object) -> Metric:
     raise ConfigurationError(f"metric is one of {', '.join(METRICS)}, not {metric!r}")
 
 
+def check_size(dimension: object) -> int | None:
+    """`dimension`, if a store's vectors can have it; None leaves it to the first vector.
+
+    >>> check_size(64)
+    64
+    """
+    if dimension is None or (isinstance(dimension, int) and not isinstance(dimension, bool) and dimension >= 1):
+        return dimension
+    raise ConfigurationError(f"dimension is a whole number of at least 1 or None, not {dimension!r}")
+
+
 def check_query(vector: ArrayLike, top_k: int, dimension: int | None) -> Vectors:
     """The vector of a query as float32.
 

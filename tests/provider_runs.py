@@ -75,3 +75,42 @@ def assert_same_run(one: Path, other: Path) -> None:
     np.testing.assert_array_equal(first.parameters, second.parameters)
     np.testing.assert_array_equal(first.loss_parameters, second.loss_parameters)
     assert (first.step, first.epoch) == (second.step, second.epoch)
+
+
+def interrupt_a_run(provider: Any, directory: Path, environment: dict[str, str], *, backend: str) -> None:
+    """Press Ctrl-C while the first job of a run on the command line is waited for; it says how to go on."""
+    command = [sys.executable, "-m", "qstore_core", "train", "iris", "--qubits", "4", "--epochs", "2", "--shots", "5"]
+    process = subprocess.Popen(
+        [*command, "--backend", backend, "--run-directory", str(directory)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    wait_for_jobs(provider, process, 1)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"go on with `qstore resume" in errors
+
+
+def qstore(*arguments: str | Path, environment: dict[str, str]) -> str:
+    """What the command line shows in a process of its own."""
+    command = [sys.executable, "-m", "qstore_core", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def assert_it_ends_with_the_process_that_started_it(module: str, starter: str) -> None:
+    """A process that is killed inside `with <starter>():` of `module` leaves no provider behind."""
+    script = f"""
+import os, signal
+from {module} import {starter}
+with {starter}() as running:
+    print(running.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    end = time.monotonic() + 30
+    while is_alive(int(done.stdout)):
+        assert time.monotonic() < end
+        time.sleep(0.05)

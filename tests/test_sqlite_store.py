@@ -94,7 +94,7 @@ class Entries(dict):
             if index == int(sys.argv[2]):
                 os.kill(os.getpid(), 9)
             yield entry
-sqlite_store._latest = lambda entries: Entries((entry.id, entry) for entry in entries)
+sqlite_store.latest = lambda entries: Entries((entry.id, entry) for entry in entries)
 asyncio.run(store.upsert([StoreEntry(str(n), [n, 1.0], {"text": "x" * 2000}) for n in range(8000)]))
 """
 

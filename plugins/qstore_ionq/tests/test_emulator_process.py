@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from emulator_jobs import BELL, Http, body, results, submitted
-from provider_runs import is_alive
+from provider_runs import assert_it_ends_with_the_process_that_started_it
 from qstore_ionq.emulator.cli import main
 from qstore_ionq.emulator.process import emulator
 
@@ -55,18 +55,7 @@ class TestProcess:
         assert (process.returncode, rest, errors) == (0, "", "")
 
     def test_it_ends_with_the_process_that_started_it(self) -> None:
-        script = """
-import os, signal
-from qstore_ionq.emulator.process import emulator
-with emulator() as running:
-    print(running.pid, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-        end = time.monotonic() + 30
-        while is_alive(int(done.stdout)):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        assert_it_ends_with_the_process_that_started_it("qstore_ionq.emulator.process", "emulator")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

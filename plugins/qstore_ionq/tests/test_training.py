@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from provider_runs import QUICK, Here, assert_same_run, circuits_paid, kill, start_program, wait_for_jobs
+from provider_runs import (
+    QUICK,
+    Here,
+    assert_same_run,
+    circuits_paid,
+    interrupt_a_run,
+    kill,
+    qstore,
+    start_program,
+    wait_for_jobs,
+)
 from qstore_ionq.emulator.process import RunningEmulator, emulator
 
 from qstore_core import Budget, BudgetExceededError, QuantumModel, QuantumTrainer, TrainingConfig, get_backend
@@ -179,34 +188,12 @@ def test_a_budget_is_never_passed_by_a_cent_and_the_run_goes_on_when_it_is_raise
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_jobs_running_and_cancel_asks_the_service(tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    command = [sys.executable, "-m", "qstore_core", "train", "iris", "--qubits", "4", "--epochs", "2", "--shots", "5"]
     with emulator(queue=60) as running:
         environment = {**os.environ, "IONQ_REMOTE_HOST": running.url, "IONQ_API_KEY": "emulator-key"}
-        process = subprocess.Popen(
-            [*command, "--backend", "ionq.qpu", "--run-directory", str(directory)],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        while not running.ledger():
-            assert process.poll() is None
-            time.sleep(0.02)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert b"go on with `qstore resume" in errors
+        interrupt_a_run(running, tmp_path / "run", environment, backend="ionq.qpu")
         assert [entry.state for entry in running.ledger()] == ["submitted"]
-        shown = subprocess.run(
-            [sys.executable, "-m", "qstore_core", "jobs", str(directory)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert running.ledger()[0].id in shown.stdout
-        subprocess.run([sys.executable, "-m", "qstore_core", "cancel", str(directory)], env=environment, check=True)
+        assert running.ledger()[0].id in qstore("jobs", tmp_path / "run", environment=environment)
+        qstore("cancel", tmp_path / "run", environment=environment)
         assert [entry.state for entry in running.ledger()] == ["canceled"]
         assert running.charged() == 0.0
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from provider_runs import is_alive
+from provider_runs import assert_it_ends_with_the_process_that_started_it
 from qstore_mock.remote.backend import RemoteMockBackend
 from qstore_mock.remote.cli import main
 from qstore_mock.remote.ledger import Ledger, LedgerEntry, NewJob
@@ -214,18 +214,7 @@ class TestProcess:
             os.kill(pids[0], 0)
 
     def test_it_ends_with_the_process_that_started_it(self) -> None:
-        script = """
-import os, signal
-from qstore_mock.remote.process import provider
-with provider() as running:
-    print(running.pid, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-        end = time.monotonic() + 30
-        while is_alive(int(done.stdout)):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        assert_it_ends_with_the_process_that_started_it("qstore_mock.remote.process", "provider")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

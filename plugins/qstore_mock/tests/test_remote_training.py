@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import subprocess
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from provider_runs import QUICK, Here, assert_same_run, circuits_paid, kill, start_program, wait_for_jobs
+from provider_runs import (
+    QUICK,
+    Here,
+    assert_same_run,
+    circuits_paid,
+    interrupt_a_run,
+    kill,
+    qstore,
+    start_program,
+    wait_for_jobs,
+)
 from qstore_mock.remote.process import RunningProvider, provider
 from run_files import steps_of
 
@@ -297,36 +305,15 @@ def test_a_paid_run_without_a_run_directory_gets_one(tmp_path: Path, monkeypatch
 
 
 def test_ctrl_c_leaves_jobs_running_and_cancel_asks_the_provider(tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    command = [sys.executable, "-m", "qstore_core", "train", "iris", "--qubits", "4", "--epochs", "2", "--shots", "5"]
     with provider(queue=60) as running:
         environment = {**os.environ, "QSTORE_MOCK_URL": running.url}
-        process = subprocess.Popen(
-            [*command, "--backend", "mock.remote", "--run-directory", str(directory)],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        while not running.ledger():
-            assert process.poll() is None
-            time.sleep(0.02)
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert b"go on with `qstore resume" in errors
+        interrupt_a_run(running, tmp_path / "run", environment, backend="mock.remote")
         assert [entry.state for entry in running.ledger()] == ["queued"]
-        shown = subprocess.run(
-            [sys.executable, "-m", "qstore_core", "jobs", str(directory)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert "train step 1" in shown.stdout
-        assert "submitted" in shown.stdout
-        assert running.ledger()[0].id in shown.stdout
-        subprocess.run([sys.executable, "-m", "qstore_core", "cancel", str(directory)], env=environment, check=True)
+        shown = qstore("jobs", tmp_path / "run", environment=environment)
+        assert "train step 1" in shown
+        assert "submitted" in shown
+        assert running.ledger()[0].id in shown
+        qstore("cancel", tmp_path / "run", environment=environment)
         assert [entry.state for entry in running.ledger()] == ["cancelled"]
 
 
