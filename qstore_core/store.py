@@ -145,7 +145,11 @@ class Store(Protocol):
     async def delete(
         self, ids: Sequence[str] | None = None, *, where: Where | None = None, namespace: str = ""
     ) -> None:
-        """Drop the entries with these ids or that a filter lets through; with neither every one of the namespace."""
+        """Drop the entries with these ids or that a filter lets through; with neither every one of the namespace.
+
+        Raises:
+            StoreError: Both were given.
+        """
         ...
 
     async def list_ids(self, *, prefix: str = "", namespace: str = "") -> list[str]:
