@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -98,6 +99,19 @@ def qstore(*arguments: str | Path, environment: dict[str, str]) -> str:
     """What the command line shows in a process of its own."""
     command = [sys.executable, "-m", "qstore_core", *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def assert_it_announces_itself_and_ends_cleanly(*arguments: str | Path) -> None:
+    """A provider's command says one line of JSON, and on SIGTERM nothing more."""
+    command = [sys.executable, "-m", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        assert said["url"].startswith("http://127.0.0.1:")
+        assert said["pid"] == process.pid
+        process.terminate()
+        rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, rest, errors) == (0, "", "")
 
 
 def assert_it_ends_with_the_process_that_started_it(module: str, starter: str) -> None:

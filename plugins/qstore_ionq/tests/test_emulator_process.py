@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from emulator_jobs import BELL, Http, body, results, submitted
-from provider_runs import assert_it_ends_with_the_process_that_started_it
+from provider_runs import assert_it_announces_itself_and_ends_cleanly, assert_it_ends_with_the_process_that_started_it
 from qstore_ionq.emulator.cli import main
 from qstore_ionq.emulator.process import emulator
 
@@ -44,15 +44,7 @@ class TestProcess:
         assert second == first[:1] != third
 
     def test_it_announces_itself_in_one_line_and_ends_cleanly(self, tmp_path: Path) -> None:
-        command = [sys.executable, "-m", "qstore_ionq.emulator", "--ledger", str(tmp_path / "l.sqlite")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            said = json.loads(process.stdout.readline())
-            assert said["url"].startswith("http://127.0.0.1:")
-            assert said["pid"] == process.pid
-            process.terminate()
-            rest, errors = process.communicate(timeout=30)
-        assert (process.returncode, rest, errors) == (0, "", "")
+        assert_it_announces_itself_and_ends_cleanly("qstore_ionq.emulator", "--ledger", tmp_path / "l.sqlite")
 
     def test_it_ends_with_the_process_that_started_it(self) -> None:
         assert_it_ends_with_the_process_that_started_it("qstore_ionq.emulator.process", "emulator")

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from provider_runs import assert_it_ends_with_the_process_that_started_it
+from provider_runs import assert_it_announces_itself_and_ends_cleanly, assert_it_ends_with_the_process_that_started_it
 from qstore_mock.remote.backend import RemoteMockBackend
 from qstore_mock.remote.cli import main
 from qstore_mock.remote.ledger import Ledger, LedgerEntry, NewJob
@@ -182,15 +180,7 @@ class TestCrashes:
 
 class TestProcess:
     def test_it_announces_itself_in_one_line_and_ends_cleanly(self, tmp_path: Path) -> None:
-        command = [sys.executable, "-m", "qstore_mock.remote", "--ledger", str(tmp_path / "l.sqlite")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            said = json.loads(process.stdout.readline())
-            assert said["url"].startswith("http://127.0.0.1:")
-            assert said["pid"] == process.pid
-            process.terminate()
-            rest, errors = process.communicate(timeout=30)
-        assert (process.returncode, rest, errors) == (0, "", "")
+        assert_it_announces_itself_and_ends_cleanly("qstore_mock.remote", "--ledger", tmp_path / "l.sqlite")
 
     def test_it_does_not_wait_for_answers_that_it_holds_back(self) -> None:
         with provider(force=["silence:1"], silence=600) as running:
