@@ -69,7 +69,7 @@ class SqliteStore(ThreadedStore):
     Raises:
         ConfigurationError: Options that are not permitted.
 
-    >>> import tempfile
+    >>> import asyncio, tempfile
     >>> with tempfile.TemporaryDirectory() as place:
     ...     store = SqliteStore(f"{place}/store.sqlite")
     ...     asyncio.run(store.upsert([StoreEntry("a", [1.0, 0.0]), StoreEntry("b", [0.0, 1.0])]))
