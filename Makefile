@@ -15,7 +15,7 @@ demo: $(INSTALLED)       ## train on breast cancer, exact and with 100 shots, be
 	$(BIN)/qstore train breast_cancer --qubits 8 --splits 5 --shots 100 --gradient-method spsa
 
 test: $(INSTALLED)       ## the fast tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 test-slow: $(INSTALLED)  ## the tests that take minutes or need the network
 	$(BIN)/python -m pytest -m slow

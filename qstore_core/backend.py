@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from qstore_core.arrays import FloatArray
-from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.batch import BatchResult, CircuitBatch, Cotangents, estimated_values
 from qstore_core.cost import Cost
 from qstore_core.errors import CapabilityError
 from qstore_core.gates import GATES
@@ -161,6 +161,20 @@ class LocalBackend(Backend):
             cotangents: `(n_rows, n_observables)`.
         """
         raise CapabilityError(f"backend {self.name!r} has no adjoint gradient; use gradient_method='parameter_shift'")
+
+    async def value_and_gradient(self, batch: CircuitBatch, compiled: Any, cotangents: Cotangents) -> BatchResult:
+        """The expectation values of each row, and derivatives as `gradient` has them for the cotangents made of these.
+
+        Unless overridden `execute` and then `gradient`; a backend that keeps its states in between saves a simulation.
+
+        Args:
+            batch: An exact batch with observables.
+            compiled: What `compile` returned.
+            cotangents: Gives `(n_rows, n_observables)` from the expectation values of all rows.
+        """
+        values = estimated_values(batch, await self.execute(batch, compiled))
+        gradients = await self.gradient(batch, compiled, cotangents(values))
+        return BatchResult(expectations=values, angle_gradients=gradients)
 
 
 class JobState(Enum):

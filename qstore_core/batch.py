@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from qstore_core.arrays import FloatArray, IntArray, LabelArray
+from qstore_core.arrays import FloatArray, IntArray, LabelArray, all_finite
 from qstore_core.counts import Counts
 from qstore_core.errors import CircuitError
 from qstore_core.measurement import MeasurementPlan, measurement_plan, register_group
@@ -88,7 +88,7 @@ class CircuitBatch:
             raise CircuitError(
                 f"angles need shape (n_rows, {self.structure.n_angles}), at least one row, not {angles.shape}"
             )
-        if not np.isfinite(angles).all():
+        if not all_finite(angles):
             raise CircuitError("angles must be finite; found nan or inf")
         self._check_observables()
         plan = None if self.observables is None else measurement_plan(self.observables)
@@ -152,13 +152,19 @@ class CircuitBatch:
         return replace(self, angles=self.angles[first:last], draws=draws, shifts=None)
 
 
+Cotangents: TypeAlias = Callable[[FloatArray], FloatArray]
+"""The derivative of a loss by each expectation value, from these values; both `(n_rows, n_observables)`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorJacobianProduct:
     """A request for exact derivatives with respect to the gate angles, for backends that can (`adjoint`).
 
     Attributes:
         batch: The circuits, exact, with observables.
-        cotangents: `(n_rows, n_observables)`, the derivative of the loss by each expectation value.
+        cotangents: `(n_rows, n_observables)`, the derivative of the loss by each expectation value; or the function
+            that gives them from the expectation values of all rows, `(n_rows, n_observables)`. It is called once, and
+            the result has these values too.
 
     >>> import asyncio
     >>> from qstore_core import Executor, Parameter, QuantumCircuit, get_backend
@@ -170,12 +176,12 @@ class VectorJacobianProduct:
     """
 
     batch: CircuitBatch
-    cotangents: FloatArray
+    cotangents: FloatArray | Cotangents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchResult:
-    """The results of a batch, in one of four forms.
+    """The results of a batch, in one of four forms; derivatives may come with expectation values.
 
     Attributes:
         expectations: Exact expectation values, `(n_rows, n_observables)`.
@@ -243,9 +249,10 @@ class Estimates:
     Attributes:
         values: `(n_rows, n_observables)`.
         covariance: `(n_rows, n_observables, n_observables)` of the sampling error; None for exact values.
-        plan: How they were measured; None for exact values.
         counts: For each measured basis the outcomes they were estimated from, those that count the same as one of them;
             none for exact values.
+        apart: For each measured basis how far each entry of its counts is from its row's mean in every observable,
+            `(n_entries, n_observables)`.
 
     >>> Estimates(np.array([[0.5]])).covariance is None
     True
@@ -253,8 +260,21 @@ class Estimates:
 
     values: FloatArray
     covariance: FloatArray | None = None
-    plan: MeasurementPlan | None = None
     counts: tuple[Counts, ...] = ()
+    apart: tuple[FloatArray, ...] = ()
+
+    @classmethod
+    def from_counts(cls, plan: MeasurementPlan, counts: Sequence[Counts]) -> Estimates:
+        """What the counts of each of a plan's bases say.
+
+        >>> from qstore_core.measurement import measurement_plan
+        >>> plan = measurement_plan((PauliSum.of("Z0"),))
+        >>> Estimates.from_counts(plan, [Counts.from_dicts([{"0": 3, "1": 1}])]).covariance
+        array([[[0.25]]])
+        """
+        alike = tuple(plan.alike(group, measured) for group, measured in enumerate(counts))
+        values, covariance, apart = plan.spread(alike)
+        return cls(values, covariance, alike, apart)
 
     def deviations(self, n_rows: int) -> Iterator[tuple[Counts, FloatArray]]:
         """For each measured basis the outcomes of the first rows, and how far from its row's mean each of them is.
@@ -262,10 +282,9 @@ class Estimates:
         Yields:
             The counts, and for each of their entries the distance in every observable, `(n_entries, n_observables)`.
         """
-        for group, counts in enumerate(self.counts):
-            assert self.plan is not None
+        for counts, apart in zip(self.counts, self.apart, strict=True):
             rows = counts.rows(0, n_rows)
-            yield rows, self.plan.deviations(group, rows)[1]
+            yield rows, apart[: len(rows.counts)]
 
 
 def estimates(batch: CircuitBatch, result: BatchResult) -> Estimates:
@@ -287,8 +306,7 @@ def estimates(batch: CircuitBatch, result: BatchResult) -> Estimates:
     if result.probabilities is not None:
         return Estimates(plan.from_probabilities(result.probabilities))
     if result.counts is not None:
-        counts = tuple(plan.alike(group, measured) for group, measured in enumerate(result.counts))
-        return Estimates(*plan.from_counts(counts), plan, counts)
+        return Estimates.from_counts(plan, result.counts)
     raise CircuitError("a batch result needs expectations, probabilities or counts; this one has none")
 
 

@@ -41,6 +41,18 @@ class Cost:
             self.seconds + other.seconds,
         )
 
+    def __mul__(self, times: int) -> Cost:
+        return Cost(
+            self.usd_low * times,
+            self.usd_high * times,
+            self.circuits * times,
+            self.shots * times,
+            self.jobs * times,
+            self.seconds * times,
+        )
+
+    __rmul__ = __mul__
+
     def __sub__(self, other: Cost) -> Cost:
         return Cost(
             self.usd_low - other.usd_low,

@@ -25,6 +25,8 @@ _PLAIN = re.compile(
     rf"([A-Za-z0-9][\w.-]*)(?:\[[\w,. -]*\])?\s*({_VERSION}(?:\s*,\s*{_VERSION})*)?\s*(;\s*extra\s*==\s*[\w'\"-]+)?"
 )
 """A requirement without a marker other than that of an extra: name, versions, extra."""
+_NUMBERS = re.compile(r"\d+(?:\.\d+)*")
+_SIMPLE = re.compile(rf"<({_NUMBERS.pattern}),>=({_NUMBERS.pattern})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +151,8 @@ def _core_range(distribution: Distribution) -> str:
     texts = list(distribution.requires or ())
     plain = [_PLAIN.fullmatch(text) for text in texts]
     if all(plain):  # reading these by hand saves an import that takes longer than a short training run
-        from packaging.specifiers import SpecifierSet
-
         found = [match for match in plain if match and _normalised(match[1]) == CORE and not match[3]]
-        return ",".join(str(SpecifierSet(match[2])) for match in found if match[2])
+        return ",".join(_sorted_range(match[2]) for match in found if match[2])
     from packaging.requirements import Requirement
 
     wanted = [Requirement(text) for text in texts]
@@ -161,15 +161,39 @@ def _core_range(distribution: Distribution) -> str:
     return ",".join(str(requirement.specifier) for requirement in applying if requirement.specifier)
 
 
-def _version_error(plugin: str, core_range: str) -> PluginVersionError | None:
-    from packaging.specifiers import SpecifierSet
+def _sorted_range(text: str) -> str:
+    """As `packaging` writes it."""
+    return ",".join(sorted("".join(part.split()) for part in text.split(",")))
 
-    if SpecifierSet(core_range).contains(__version__, prereleases=True):
+
+def _version_error(plugin: str, core_range: str) -> PluginVersionError | None:
+    if _contains(core_range, __version__):
         return None
     return PluginVersionError(
         f"plugin {plugin!r} needs {CORE}{core_range}, but {CORE} {__version__} is installed; "
         "install versions that go together"
     )
+
+
+def _contains(core_range: str, version: str) -> bool:
+    """Whether a version is in a range; those from one release to before another are seen without `packaging`."""
+    simple, here = _SIMPLE.fullmatch(core_range), _release(version)
+    if simple and here:
+        before, least = _release(simple[1]), _release(simple[2])
+        return least <= here < before
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(core_range).contains(version, prereleases=True)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a release, without zeros at the end; none where it is more than numbers."""
+    if not _NUMBERS.fullmatch(version):
+        return ()
+    numbers = [int(number) for number in version.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers) or (0,)
 
 
 def _normalised(name: str) -> str:

@@ -9,6 +9,7 @@ from functools import cache, partial
 
 import numpy as np
 
+from qstore_core.arrays import FloatArray
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
 from qstore_core.cost import Cost
 from qstore_core.executor import Executor
@@ -49,12 +50,12 @@ def estimate_run(
     rest = epochs - len(passes)
     n_steps = sum(map(len, passes)) + rest * len(passes[-1])
     training = sum((cost for steps in passes for cost, _ in steps), Cost())
-    training += _times(sum((cost for cost, _ in passes[-1]), Cost()), rest)
+    training += rest * sum((cost for cost, _ in passes[-1]), Cost())
     full = [cost for steps in passes for cost, size in steps if size == steps[0][1]]
     full.sort(key=lambda cost: (cost.usd_high, cost.circuits))
     batches = Counter(_sizes(n_validation, batch_size)).items()
-    validation = sum((_times(_forward_cost(recipe, executor, size), count) for size, count in batches), Cost())
-    return RunEstimate(full[len(full) // 2], n_steps, validation, training + _times(validation, epochs))
+    validation = sum((count * _forward_cost(recipe, executor, size) for size, count in batches), Cost())
+    return RunEstimate(full[len(full) // 2], n_steps, validation, training + epochs * validation)
 
 
 def _sizes(n_samples: int, batch_size: int) -> list[int]:
@@ -114,16 +115,12 @@ def _forward_cost(recipe: Recipe, executor: Executor, n_samples: int) -> Cost:
 
 def _zeros(request: Request) -> BatchResult:
     if isinstance(request, VectorJacobianProduct):
-        return BatchResult(angle_gradients=np.zeros_like(request.batch.angles))
-    return BatchResult(expectations=np.zeros((request.n_rows, len(request.observables or ()))))
+        values = _values(request.batch)
+        if callable(request.cotangents):
+            request.cotangents(values)
+        return BatchResult(expectations=values, angle_gradients=np.zeros_like(request.batch.angles))
+    return BatchResult(expectations=_values(request))
 
 
-def _times(cost: Cost, count: int) -> Cost:
-    return Cost(
-        cost.usd_low * count,
-        cost.usd_high * count,
-        cost.circuits * count,
-        cost.shots * count,
-        cost.jobs * count,
-        cost.seconds * count,
-    )
+def _values(batch: CircuitBatch) -> FloatArray:
+    return np.zeros((batch.n_rows, len(batch.observables or ())))

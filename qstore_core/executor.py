@@ -13,7 +13,7 @@ import numpy as np
 
 from qstore_core.account import Account
 from qstore_core.backend import Backend, LocalBackend, RemoteBackend
-from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
+from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct, estimated_values
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Budget, Cost
 from qstore_core.errors import CacheError, CapabilityError, ConfigurationError
@@ -212,11 +212,15 @@ class Executor:
 
     def price(self, requests: Sequence[Request]) -> Cost:
         """What running these requests would cost, without running anything."""
-        batches = [_batch_of(self._reduced(request)) for request in requests]
         if self._runner is not None:
+            batches = [_batch_of(self._reduced(request)) for request in requests]
             return sum((self._runner.price(job) for job in self._packer.jobs(batches, "", self._compile)), Cost())
-        pieces = [batch.rows(*rows) for batch in batches for rows in self._packer.ranges(batch)]
-        return sum((self.backend.price(self._compile(piece), piece) for piece in pieces), Cost())
+        return sum((self._price_local(self._reduced(request)) for request in requests), Cost())
+
+    def _price_local(self, request: Request) -> Cost:
+        batch = _batch_of(request)
+        pieces = [batch.rows(*rows) for rows in self._packer.ranges(batch)]
+        return _passes(request) * sum((self.backend.price(self._compile(piece), piece) for piece in pieces), Cost())
 
     def _reduced(self, request: Request) -> Request:
         """The same request without gates that cannot change its observables."""
@@ -246,20 +250,21 @@ class Executor:
 
     async def _execute(self, backend: LocalBackend, request: Request) -> BatchResult:
         batch = _batch_of(request)
+        ranges = list(self._packer.ranges(batch))
+        if isinstance(request, VectorJacobianProduct) and callable(request.cotangents) and len(ranges) > 1:
+            values = estimated_values(batch, await self._execute(backend, batch))
+            answer = await self._execute(backend, replace(request, cotangents=request.cotangents(values)))
+            return replace(answer, expectations=values)
         compiled = self._compile(batch)
         parts = []
-        for first, last in self._packer.ranges(batch):
+        for first, last in ranges:
             piece = batch.rows(first, last)
-            price = backend.price(compiled, piece)
+            price = _passes(request) * backend.price(compiled, piece)
             self.account.reserve(price)
             begin = time.perf_counter()
             try:
                 with self.tracker.span("execute"):
-                    if isinstance(request, VectorJacobianProduct):
-                        gradients = await backend.gradient(piece, compiled, request.cotangents[first:last])
-                        result = BatchResult(angle_gradients=gradients)
-                    else:
-                        result = await backend.execute(piece, compiled)
+                    result = await _answer(backend, request, slice(first, last), piece, compiled)
             except BaseException:
                 self.account.settle(price, Cost())  # what did not run to its end on this machine costs nothing
                 raise
@@ -320,8 +325,24 @@ class Executor:
             return self.cache.lookup_compiled((self.backend.fingerprint, batch.structure.digest, batch.groups), make)
 
 
+async def _answer(
+    backend: LocalBackend, request: Request, rows: slice, piece: CircuitBatch, compiled: Any
+) -> BatchResult:
+    """What the backend says to the rows of a request that are in `piece`."""
+    if not isinstance(request, VectorJacobianProduct):
+        return await backend.execute(piece, compiled)
+    if callable(request.cotangents):
+        return await backend.value_and_gradient(piece, compiled, request.cotangents)
+    return BatchResult(angle_gradients=await backend.gradient(piece, compiled, request.cotangents[rows]))
+
+
 def _batch_of(request: Request) -> CircuitBatch:
     return request.batch if isinstance(request, VectorJacobianProduct) else request
+
+
+def _passes(request: Request) -> int:
+    """How many simulations of its rows a request counts as: expectation values with their derivatives are two."""
+    return 2 if isinstance(request, VectorJacobianProduct) and callable(request.cotangents) else 1
 
 
 def _as_asked(asked: Request, ran: Request, result: BatchResult) -> BatchResult:

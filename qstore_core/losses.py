@@ -89,7 +89,8 @@ class MeanSquaredError:
     def __call__(self, outputs: FloatArray, targets: FloatArray, parameters: FloatArray) -> LossValue:
         error = outputs - targets
         curvature = _square_curvature(*error.shape)
-        return LossValue(float((error * error).mean()), error * (2 / error.size), _EMPTY, curvature)
+        value = float(np.vdot(error, error)) / error.size
+        return LossValue(value, error * (2 / error.size), _EMPTY, curvature)
 
 
 _LEAST_SCALE = 1.0

@@ -115,16 +115,23 @@ class MeasurementPlan:
         The covariance is the unbiased estimate from the joint outcomes: observables read from the same shots are
         correlated, different groups are independent. With a single shot it is nan.
         """
+        means, covariance, _ = self.spread(counts)
+        return means, covariance
+
+    def spread(self, counts: Sequence[Counts]) -> tuple[FloatArray, FloatArray, tuple[FloatArray, ...]]:
+        """What `from_counts` gives, and the distances that `deviations` has for each group."""
         n_rows, size = counts[0].n_rows, len(self.constants)
         means = np.tile(self.constants, (n_rows, 1))
         covariance = np.zeros((n_rows, size, size))
+        distances = []
         for group, measured in enumerate(counts):
             mean, apart = self.deviations(group, measured)
             second = measured.mean(apart[:, :, None] * apart[:, None, :])
             with np.errstate(divide="ignore", invalid="ignore"):
                 covariance += second / (measured.totals[:, None, None] - 1.0)
             means += mean
-        return means, covariance
+            distances.append(apart)
+        return means, covariance, tuple(distances)
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,6 @@ from typing import Any
 
 from qstore_core.config import SPSA_STEP, TrainingConfig
 from qstore_core.errors import ConfigurationError
-from qstore_core.estimators.schedule import with_estimators
 from qstore_core.estimators.spsa import SPSA
 from qstore_core.optimizers import RATED, Optimizer, make_optimizer
 from qstore_core.problem import GradientEstimator
@@ -77,6 +76,8 @@ def _named(config: TrainingConfig, method: str, options: Mapping[str, Any]) -> G
     if name == "rotosolve":
         raise ConfigurationError("rotosolve makes steps, not gradients: use TrainingConfig(optimizer='rotosolve')")
     if name == "schedule":
+        from qstore_core.estimators.schedule import with_estimators  # here, because few runs have one
+
         options = with_estimators(options, partial(_named, config))
     return _create(name, {**settings, **options})
 

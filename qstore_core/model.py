@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from qstore_core.affine import AffineMap
 from qstore_core.ansatz import Ansatz
 from qstore_core.ansatz_choice import choose_ansatz
-from qstore_core.arrays import BoolArray, FloatArray
+from qstore_core.arrays import BoolArray, FloatArray, all_finite
 from qstore_core.backend import Backend, BackendCapabilities
 from qstore_core.batch import CircuitBatch, estimated_values
 from qstore_core.circuit import QuantumCircuit
@@ -253,7 +253,7 @@ class QuantumModel:
             )
         if not inputs.size:
             raise DataError("there are no samples in the inputs")
-        if not np.isfinite(inputs).all():
+        if not all_finite(inputs):
             row = int(np.argwhere(~np.isfinite(np.atleast_2d(inputs)))[0, 0])
             raise DataError(f"inputs must be finite; row {row} holds nan or inf: drop or fill it first")
         return np.atleast_2d(inputs)

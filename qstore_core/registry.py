@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import threading
 from collections.abc import Callable, Iterable
@@ -211,6 +210,8 @@ class Registry:
 
     def _install_advice(self, plugin: str) -> str:
         absent = [name for name in FIRST_PARTY if name not in self._plugins]
+        import difflib  # here, because few programs meet this error
+
         for name in difflib.get_close_matches(plugin, absent, n=1):
             return f"To install {name!r}: pip install ./plugins/qstore_{name}"
         return f"A plugin is a distribution with an entry point in group {PROJECT!r}: install the one that provides it"

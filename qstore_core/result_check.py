@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from qstore_core.arrays import FloatArray
+from qstore_core.arrays import FloatArray, all_finite
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.errors import BackendError
 from qstore_core.observables import PauliSum
@@ -28,7 +28,9 @@ def check_result(result: object, batch: CircuitBatch, backend: str) -> None:
     if result.n_rows != batch.n_rows:
         raise BackendError(f"backend {backend!r} returned {result.n_rows} rows for a batch of {batch.n_rows}")
     if result.angle_gradients is not None:
-        _check_finite(result.angle_gradients, backend, "a gradient")
+        _check_gradients(result.angle_gradients, batch, backend)
+        if result.expectations is not None:
+            _check_expectations(result.expectations, batch, backend)
         return
     if batch.shots is not None and result.counts is None and batch.groups:
         raise BackendError(
@@ -47,8 +49,7 @@ def _check_expectations(values: object, batch: CircuitBatch, backend: str) -> No
     shape = (batch.n_rows, len(observables))
     if array.shape != shape:
         raise BackendError(f"backend {backend!r} returned expectation values of shape {array.shape}, not {shape}")
-    bounds = _bounds(observables)
-    limits = bounds * (1 + 1e-6) + 1e-9
+    bounds, limits = _bounds(observables)
     if not (np.abs(array) <= limits).all():
         _check_finite(array, backend, "an expectation value")
         over = np.abs(array) > limits
@@ -60,10 +61,19 @@ def _check_expectations(values: object, batch: CircuitBatch, backend: str) -> No
 
 
 @lru_cache(maxsize=256)
-def _bounds(observables: tuple[PauliSum, ...]) -> FloatArray:
-    return np.array([sum(abs(term.coefficient) for term in observable.terms) for observable in observables])
+def _bounds(observables: tuple[PauliSum, ...]) -> tuple[FloatArray, FloatArray]:
+    """The largest values there can be, and those that rounding may make of them."""
+    bounds = np.array([sum(abs(term.coefficient) for term in observable.terms) for observable in observables])
+    return bounds, bounds * (1 + 1e-6) + 1e-9
+
+
+def _check_gradients(values: object, batch: CircuitBatch, backend: str) -> None:
+    shape = np.shape(np.asarray(values))
+    if shape != batch.angles.shape:
+        raise BackendError(f"backend {backend!r} returned gradients of shape {shape}, not {batch.angles.shape}")
+    _check_finite(values, backend, "a gradient")
 
 
 def _check_finite(values: object, backend: str, what: str) -> None:
-    if not np.isfinite(np.asarray(values)).all():
+    if not all_finite(np.asarray(values)):
         raise BackendError(f"backend {backend!r} returned nan or infinity as {what}")

@@ -13,14 +13,14 @@ from qstore_postbox.backend import PostboxBackend
 
 from qstore_core.arrays import FloatArray
 from qstore_core.backend import BackendCapabilities, JobState, JobStatus
-from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.batch import BatchResult, CircuitBatch, Cotangents
 from qstore_core.cost import Cost
 from qstore_core.counts import Counts
 from qstore_core.errors import CapabilityError
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_core.sampling import sample
-from qstore_core.testing import ReferenceBackend
+from qstore_core.testing import ReferenceBackend, reference
 
 LOCAL: dict[str, type[ReferenceBackend]] = {}
 REMOTE: dict[str, type[PostboxBackend]] = {}
@@ -245,6 +245,24 @@ class PretendsToDifferentiate(Mutant):
 
     async def gradient(self, batch: CircuitBatch, compiled: Any, cotangents: FloatArray) -> FloatArray:
         return np.zeros_like(batch.angles)
+
+
+class AsksForCotangentsRowByRow(Mutant):
+    caught_by = "test_values_come_with_the_gradients_made_of_them"
+    capabilities = BackendCapabilities(max_qubits=12, adjoint=True)
+
+    async def gradient(self, batch: CircuitBatch, compiled: Any, cotangents: FloatArray) -> FloatArray:
+        found, step = np.empty_like(batch.angles), 1e-5
+        for column in range(batch.angles.shape[1]):
+            move = step * np.eye(batch.angles.shape[1])[column]
+            above, below = (reference.expectations(replace(batch, angles=batch.angles + m)) for m in (move, -move))
+            found[:, column] = np.sum(cotangents * (above - below), axis=1) / (2 * step)
+        return found
+
+    async def value_and_gradient(self, batch: CircuitBatch, compiled: Any, cotangents: Cotangents) -> BatchResult:
+        whole = super().value_and_gradient
+        rows = [batch.rows(row, row + 1) for row in range(batch.n_rows)]
+        return BatchResult.concatenate([await whole(row, compiled, cotangents) for row in rows])
 
 
 class RefusesInItsOwnWords(Mutant):

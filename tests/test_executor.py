@@ -9,56 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_backends import Watched
-from numpy.typing import NDArray
+from priced_batches import CIRCUIT, Priced, batch, run
 
 from qstore_core.account import Account
 from qstore_core.angles import Parameter
-from qstore_core.backend import Backend
+from qstore_core.arrays import FloatArray
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct, estimates
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Budget, Cost
-from qstore_core.counts import Counts
 from qstore_core.errors import BackendError, BudgetExceededError, CapabilityError
-from qstore_core.executor import Executor, ExecutorOptions
-from qstore_core.observables import PauliSum
+from qstore_core.executor import Executor
 from qstore_core.problem import GradientResult, Rounds
 from qstore_core.tracker import PerformanceTracker
 
-CIRCUIT = QuantumCircuit(2).ry(0, Parameter("a")).ry(1, Parameter("b")).cnot(0, 1)
 OTHER = QuantumCircuit(2).rx(0, Parameter("a")).rx(1, Parameter("b"))
-
-
-class Priced(Watched):
-    """The simulator with limits, and a price for each circuit and each shot."""
-
-    def __init__(self, **limits: Any) -> None:
-        super().__init__(**limits)
-        self.fingerprint = "watched(mock)"
-
-    def price(self, compiled: Any, batch: CircuitBatch) -> Cost:
-        dollars = 0.3 * batch.n_circuits + 0.001 * batch.n_shots
-        return Cost(usd_low=dollars / 2, usd_high=dollars, circuits=batch.n_circuits, shots=batch.n_shots, jobs=1)
-
-
-def batch(
-    n_rows: int = 5,
-    *,
-    circuit: QuantumCircuit = CIRCUIT,
-    observables: Sequence[str] | None = ("Z0", "Z0 Z1"),
-    shots: int | None = None,
-) -> CircuitBatch:
-    angles = circuit.angles(parameters=np.random.default_rng(n_rows).normal(size=(n_rows, 2)))
-    chosen = None if observables is None else tuple(map(PauliSum.of, observables))
-    draws = None if shots is None else np.arange(n_rows, dtype=np.uint64)
-    return CircuitBatch(circuit.structure, angles, chosen, shots, draws)
-
-
-def run(
-    backend: Backend, *batches: Any, cache: QuantumCircuitCache | None = None, **options: Any
-) -> tuple[BatchResult, ...]:
-    return asyncio.run(Executor(backend, options=ExecutorOptions(**options), cache=cache).run(batches))
 
 
 class TestCompiling:
@@ -198,6 +163,23 @@ class TestSplitting:
         (whole,), (split,) = run(Priced(), wanted), run(Priced(max_circuits_per_job=2), wanted)
         np.testing.assert_allclose(split.angle_gradients, whole.angle_gradients, rtol=0, atol=1e-12)  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize("limit", [None, 2])
+    def test_values_come_with_the_derivatives_that_are_made_of_them(self, limit: int | None) -> None:
+        wanted, given = batch(7, observables=("Z0", "Y1 X0")), []
+
+        def slopes(values: FloatArray) -> FloatArray:
+            given.append(values)
+            return 2 * values
+
+        (values,) = run(Priced(), wanted)
+        assert values.expectations is not None
+        (gradients,) = run(Priced(), VectorJacobianProduct(wanted, 2 * values.expectations))
+        (both,) = run(Priced(max_circuits_per_job=limit), VectorJacobianProduct(wanted, slopes))
+        np.testing.assert_allclose(both.expectations, values.expectations, rtol=0, atol=1e-12)  # type: ignore[arg-type]
+        np.testing.assert_allclose(both.angle_gradients, gradients.angle_gradients, rtol=0, atol=1e-12)  # type: ignore[arg-type]
+        assert len(given) == 1
+        np.testing.assert_array_equal(given[0], both.expectations)  # type: ignore[arg-type]
+
     def test_for_comparison_every_row_can_have_a_job_of_its_own(self) -> None:
         backend = Priced()
         (split,) = run(backend, batch(), one_circuit_per_job=True)
@@ -247,12 +229,18 @@ class TestCounting:
             batch(5),
             batch(4, observables=("Z0", "X0"), shots=10),
             VectorJacobianProduct(batch(2), np.ones((2, 2))),
+            VectorJacobianProduct(batch(2), np.ones_like),
+            VectorJacobianProduct(batch(5), np.ones_like),
         )
-        executor = Executor(Priced(max_circuits_per_job=3))
+        backend = Priced(max_circuits_per_job=3)
+        executor = Executor(backend)
         price = executor.price(requests)
         assert executor.spent == Cost()
         asyncio.run(executor.run(requests))
-        assert executor.spent == price
+        seen = sum((backend.price(None, job) for job in backend.jobs), Cost())
+        for one, other in ((executor.spent, price), (price, seen)):
+            assert (one.circuits, one.shots, one.jobs) == (other.circuits, other.shots, other.jobs)
+            assert one.usd_high == pytest.approx(other.usd_high)
 
     def test_what_could_pass_the_cap_is_not_run(self) -> None:
         backend, account = Priced(), Account(Budget(circuits=8))
@@ -275,82 +263,6 @@ class TestCounting:
         one, other = Executor(Priced()), Executor(Priced())
         asyncio.run(one.run((batch(),)))
         assert (one.spent.circuits, other.spent.circuits) == (5, 0)
-
-
-class Odd(Priced):
-    """A simulator whose results are of one's choice."""
-
-    def __init__(self, result: BatchResult, **limits: Any) -> None:
-        super().__init__(**limits)
-        self.result = result
-
-    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
-        return self.result
-
-    async def gradient(self, batch: CircuitBatch, compiled: Any, cotangents: NDArray[np.float64]) -> Any:
-        return self.result.angle_gradients
-
-
-def tallies(n_rows: int) -> Counts:
-    return Counts.from_dicts([{"00": 10}] * n_rows)
-
-
-class TestResultsThatDoNotFit:
-    @pytest.mark.parametrize(
-        ("result", "message"),
-        [
-            (BatchResult(expectations=np.zeros((4, 2))), "backend 'watched' returned 4 rows for a batch of 5"),
-            (BatchResult(expectations=np.zeros((6, 2))), "returned 6 rows for a batch of 5"),
-            (BatchResult(counts=(tallies(4),)), "returned 4 rows for a batch of 5"),
-            (BatchResult(probabilities=(np.full((3, 4), 0.25),)), "returned 3 rows for a batch of 5"),
-            (BatchResult(), "returned 0 rows for a batch of 5"),
-            (
-                BatchResult(expectations=np.zeros((5, 1))),
-                r"returned expectation values of shape \(5, 1\), not \(5, 2\)",
-            ),
-            (BatchResult(expectations=np.zeros(5)), r"returned expectation values of shape \(5,\), not \(5, 2\)"),
-            (BatchResult(counts=(tallies(5), tallies(5))), "returned results in 2 bases for 1"),
-            (BatchResult(probabilities=(np.full((5, 4), 0.25),) * 3), "returned results in 3 bases for 1"),
-        ],
-        ids=lambda value: "" if isinstance(value, BatchResult) else value,
-    )
-    def test_they_are_a_backend_error_that_says_how(self, result: BatchResult, message: str) -> None:
-        with pytest.raises(BackendError, match=message):
-            run(Odd(result), batch())
-
-    @pytest.mark.parametrize(
-        ("values", "message"),
-        [
-            (7.0, r"returned an expectation value of 7, and \|Z0\| is at most 1"),
-            (-1.01, r"returned an expectation value of -1.01, and \|Z0\| is at most 1"),
-            (float("nan"), "returned nan or infinity as an expectation value"),
-        ],
-    )
-    def test_values_that_cannot_be_are_noticed(self, values: float, message: str) -> None:
-        with pytest.raises(BackendError, match=message):
-            run(Odd(BatchResult(expectations=np.full((5, 2), values))), batch())
-
-    def test_exact_values_for_shots_are_noticed(self) -> None:
-        with pytest.raises(BackendError, match="returned exact values for 10 shots; a sampled batch needs counts"):
-            run(Odd(BatchResult(expectations=np.zeros((5, 2)))), batch(shots=10))
-
-    def test_something_else_is_noticed(self) -> None:
-        with pytest.raises(BackendError, match="returned a list; execute returns a BatchResult"):
-            run(Odd([1.0]), batch())  # type: ignore[arg-type]
-
-    def test_a_missing_basis_is_noticed(self) -> None:
-        with pytest.raises(BackendError, match="returned results in 1 bases for 2"):
-            run(Odd(BatchResult(counts=(tallies(5),))), batch(observables=("Z0 Z1", "X0"), shots=10))
-
-    def test_derivatives_of_the_wrong_number_of_rows_too(self) -> None:
-        with pytest.raises(BackendError, match="returned 4 rows for a batch of 5"):
-            run(Odd(BatchResult(angle_gradients=np.zeros((4, 2)))), VectorJacobianProduct(batch(), np.ones((5, 2))))
-
-    def test_they_were_paid_for(self) -> None:
-        executor = Executor(Odd(BatchResult()))
-        with pytest.raises(BackendError):
-            asyncio.run(executor.run((batch(),)))
-        assert executor.spent.circuits == 5
 
 
 class TestRefusals:

@@ -51,7 +51,7 @@ class TestLossNoise:
         weights = np.array([np.prod([chance(*p) for p in zip(t, self.PROBABILITIES, strict=True)]) for t in tables])
         assert weights.sum() == pytest.approx(1.0)
         counts = tuple(Counts.from_table(np.array([table[group] for table in tables])) for group in range(2))
-        found = Estimates(*plan.from_counts(counts), plan, counts)
+        found = Estimates.from_counts(plan, counts)
         assert found.covariance is not None
         hessian, target = np.array([[2.0, -0.6], [-0.6, 0.8]]), np.array([0.3, -0.4])
         apart = found.values - target
@@ -74,7 +74,7 @@ class TestLossNoise:
         rng = np.random.default_rng(3)
         plan = measurement_plan(tuple(map(PauliSum.of, self.OBSERVABLES)))
         counts = tuple(Counts.from_table(rng.multinomial(9, p, size=6)) for p in self.PROBABILITIES)
-        found = Estimates(*plan.from_counts(counts), plan, counts)
+        found = Estimates.from_counts(plan, counts)
         gradient, curvature = rng.normal(size=(6, 2)), np.tile(np.eye(2), (6, 1, 1))
         whole, part = loss_noise(found, gradient, curvature), loss_noise(found, gradient[:4], curvature[:4])
         np.testing.assert_allclose(part, np.array(whole)[:, :4], rtol=1e-12)
@@ -83,7 +83,7 @@ class TestLossNoise:
     def test_three_shots_say_nothing(self, shots: int) -> None:
         plan = measurement_plan((PauliSum.of("Z0"),))
         counts = (Counts.from_table(np.array([[shots, 0], [1, shots - 1]])[: min(2, shots)]),)
-        found = Estimates(*plan.from_counts(counts), plan, counts)
+        found = Estimates.from_counts(plan, counts)
         rows = found.values.shape[0]
         assert np.all(np.array(loss_noise(found, np.ones((rows, 1)), np.ones((rows, 1, 1)))) == 0)
 

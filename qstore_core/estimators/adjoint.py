@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from qstore_core.arrays import FloatArray
-from qstore_core.batch import VectorJacobianProduct
+from qstore_core.batch import VectorJacobianProduct, estimated_values
 from qstore_core.errors import CapabilityError
+from qstore_core.losses import LossValue
 from qstore_core.problem import GradientResult, Problem, Rounds, State
 from qstore_core.randomness import StepKey
 
@@ -35,16 +36,17 @@ class Adjoint:
         return None
 
     def gradient(self, problem: Problem, parameters: FloatArray, state: State, key: StepKey) -> Rounds:
-        """Two rounds: the outputs, then their derivatives weighted by those of the loss, if any parameter is active."""
+        """One round: the outputs and, if any parameter is active, their derivatives weighted by those of the loss."""
         batch = problem.batch(parameters, np.arange(problem.n_samples), None)
-        (result,) = yield (batch,)
-        loss = problem.loss_of(problem.outputs(batch, result).values)
-        gradients = np.zeros(len(parameters))
         if problem.active.any():
-            (derivatives,) = yield (VectorJacobianProduct(batch, loss.output_gradient),)
-            assert derivatives.angle_gradients is not None
-            by_angle = derivatives.angle_gradients.sum(axis=0)
-            gradients = problem.affine.parameters.matrix @ by_angle * problem.trained
+            weigh = _Weigh(problem)
+            (result,) = yield (VectorJacobianProduct(batch, weigh),)
+            assert result.angle_gradients is not None
+            by_angle = result.angle_gradients.sum(axis=0)
+            loss, gradients = weigh.loss, problem.affine.parameters.matrix @ by_angle * problem.trained
+        else:
+            (result,) = yield (batch,)
+            loss, gradients = problem.loss_of(estimated_values(batch, result)), np.zeros(len(parameters))
         answer = GradientResult(
             gradients,
             loss.value,
@@ -54,3 +56,16 @@ class Adjoint:
             loss_gradients=loss.parameter_gradient,
         )
         return answer, state
+
+
+class _Weigh:
+    """The loss's derivatives by the outputs, as whoever simulates asks for them; its value is kept."""
+
+    loss: LossValue
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def __call__(self, outputs: FloatArray) -> FloatArray:
+        self.loss = self.problem.loss_of(outputs)
+        return self.loss.output_gradient

@@ -154,6 +154,30 @@ class ValueChecks(BackendChecks):
                 ends.append(np.sum(reference.expectations(shifted) * cotangents, axis=1))
             require_close(found[:, angle], (ends[0] - ends[1]) / (2 * step), 1e-6, f"the derivative by angle {angle}")
 
+    def test_values_come_with_the_gradients_made_of_them(self, make_backend: Factory) -> None:
+        """`value_and_gradient` asks once for cotangents, with the values of all rows, and goes by them."""
+        bench = self.bench(make_backend)
+        if not isinstance(bench.backend, LocalBackend) or not bench.able.adjoint:
+            skip("capabilities.adjoint is False")
+        rng = np.random.default_rng(15)
+        circuit = bench.random_circuit(rng, bench.width(3))
+        angles = rng.normal(size=(3, circuit.structure.n_angles))
+        batch = bench.batch(circuit, _paulis(circuit.n_qubits), shots=None, angles=angles)
+        compiled, asked = bench.compile(batch), []
+
+        def cotangents(values: FloatArray) -> FloatArray:
+            asked.append(values)
+            return values + np.arange(3.0)[:, None]
+
+        found = asyncio.run(bench.backend.value_and_gradient(batch, compiled, cotangents))
+        require(len(asked) == 1, f"cotangents were asked for {len(asked)} times, not once")
+        exact = reference.expectations(batch)
+        require(found.expectations is not None, "the result has no expectations")
+        require(found.angle_gradients is not None, "the result has no angle_gradients")
+        require_close(np.asarray(found.expectations), exact, 1e-6, "the expectation values")
+        wanted = asyncio.run(bench.backend.gradient(batch, compiled, exact + np.arange(3.0)[:, None]))
+        require_close(np.asarray(found.angle_gradients), wanted, 1e-5, "the gradients")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Trial:

@@ -5,28 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from qstore_core.arrays import FloatArray, IntArray, LabelArray
 from qstore_core.backend import BackendCapabilities, LocalBackend
-from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.batch import BatchResult, CircuitBatch, Cotangents
 from qstore_core.counts import Counts
 from qstore_core.errors import ConfigurationError
+from qstore_core.measurement import MeasurementPlan
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_core.randomness import combine
 from qstore_core.sampling import sample
 from qstore_mock import noise as mixed
 from qstore_mock import statevector as pure
-from qstore_mock.adjoint import Passed, angle_gradients, gradients_back
-from qstore_mock.compiled.accelerator import Accelerated, Accelerator
+from qstore_mock.adjoint import angle_gradients, gradients_back
 from qstore_mock.noise import Noise
 from qstore_mock.parts import State
 from qstore_mock.program import Program, compile_program
 from qstore_mock.readout import expectations, probabilities
 from qstore_mock.shifting import final_states
+
+if TYPE_CHECKING:
+    from qstore_mock.compiled.accelerator import Accelerated, Accelerator
 
 T = TypeVar("T")
 
@@ -88,7 +91,6 @@ class MockBackend(LocalBackend):
         self.memory_bytes = memory_bytes
         self.threads = _threads(threads)
         self._dtype = _dtype(precision, mixed_states=self.noise.on_gates)
-        self._last: tuple[CircuitBatch, Program, FloatArray, Passed | FloatArray] | None = None
         self._itemsize = self._dtype().itemsize
         copies = mixed.COPIES if self.noise.on_gates else max(COPIES, GRADIENT_COPIES)
         max_qubits = _widest(memory_bytes, copies, self._state_bytes)
@@ -124,18 +126,9 @@ class MockBackend(LocalBackend):
         if not self.capabilities.adjoint:
             return await super().gradient(batch, compiled, cotangents)
         self.capabilities.check(batch, backend=self.name)
-        plan = batch.plan
-        if plan is None or batch.shots is not None:
-            raise ConfigurationError("gradients are of exact expectation values: give the batch observables, no shots")
-        if cotangents.shape != (batch.n_rows, len(plan.constants)):
-            shape = (batch.n_rows, len(plan.constants))
-            raise ConfigurationError(f"cotangents need shape {shape}, not {cotangents.shape}")
-        passed, accelerated = self._passed(batch, compiled), self._accelerated(compiled)
-        if isinstance(passed, tuple):
-            return gradients_back(compiled, plan, batch.angles, cotangents, passed)
-        if accelerated is not None and passed is not None:
-            return accelerated.gradients(plan, batch.angles, cotangents, passed)
-        fits = self.memory_bytes // self._state_bytes(batch.structure.n_qubits)
+        plan, accelerated = _differentiable(batch), self._accelerated(compiled)
+        _check_cotangents(cotangents, batch.n_rows, plan)
+        fits = self.memory_bytes // self._state_bytes(compiled.n_qubits)
 
         def run(rows: slice) -> FloatArray:
             if accelerated is not None:
@@ -144,6 +137,27 @@ class MockBackend(LocalBackend):
 
         parts = self._map(run, batch, compiled, GRADIENT_COPIES)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    async def value_and_gradient(self, batch: CircuitBatch, compiled: Program, cotangents: Cotangents) -> BatchResult:
+        """As `execute` and `gradient`; where states are few they are kept in between, and run once."""
+        accelerated = self._accelerated(compiled)
+        if accelerated is None:
+            kept = batch.n_rows * self._row_bytes(compiled) <= _KEPT_BYTES
+        else:
+            kept = accelerated.keeps(batch.n_rows)
+        if not self.capabilities.adjoint or not kept:
+            return await super().value_and_gradient(batch, compiled, cotangents)
+        self.capabilities.check(batch, backend=self.name)
+        plan, angles = _differentiable(batch), batch.angles
+        if accelerated is not None:
+            values, states = accelerated.expectations_and_states(plan, angles)
+            weights = _check_cotangents(cotangents(values), batch.n_rows, plan)
+            return BatchResult(values, angle_gradients=accelerated.gradients(plan, angles, weights, states))
+        blocks = pure.bind(compiled, angles, self._dtype)
+        histories = [block.history() for block in blocks]
+        values = expectations(compiled, plan, [states[-1] for states in histories])
+        weights = _check_cotangents(cotangents(values), batch.n_rows, plan)
+        return BatchResult(values, angle_gradients=gradients_back(compiled, plan, angles, weights, (blocks, histories)))
 
     def _map(self, run: Callable[[slice], T], batch: CircuitBatch, program: Program, copies: int) -> list[T]:
         """What `run` gives for ranges of rows that fit the cache, in threads where there is enough to do."""
@@ -164,7 +178,7 @@ class MockBackend(LocalBackend):
         return max(1, min(cached, self._fit(batch, program, copies)))
 
     def _fit(self, batch: CircuitBatch, program: Program, copies: int) -> int:
-        states = copies * self._state_bytes(batch.structure.n_qubits)
+        states = copies * self._state_bytes(program.n_qubits)
         matrices = 0 if self.noise.on_gates else self._itemsize * program.row_entries
         return int(self.memory_bytes // (states + matrices + _ROW_BYTES + _SHOT_BYTES * (batch.shots or 0)))
 
@@ -182,33 +196,19 @@ class MockBackend(LocalBackend):
         if accelerated is not None:
             return self._execute_accelerated(batch, program, accelerated)
         blocks = pure.bind(program, batch.angles, self._dtype)
-        if batch.shots is not None or batch.n_rows * self._row_bytes(program) > _KEPT_BYTES:
-            return self._read(batch, program, [block.run() for block in blocks], batch.draws)
-        histories = [block.history() for block in blocks]
-        self._last = batch, program, batch.angles.copy(), (blocks, histories)
-        return self._read(batch, program, [states[-1] for states in histories], batch.draws)
+        return self._read(batch, program, [block.run() for block in blocks], batch.draws)
 
     def _accelerated(self, program: Program) -> Accelerated | None:
         return None if self._accelerator is None else self._accelerator.take(program)
 
     def _execute_accelerated(self, batch: CircuitBatch, program: Program, accelerated: Accelerated) -> BatchResult:
         if self._is_exact(batch) and batch.plan is not None:
-            found, states = accelerated.expectations(batch.plan, batch.angles)
-            if states is not None:
-                self._last = batch, program, batch.angles.copy(), states
-            return BatchResult(expectations=found)
+            return BatchResult(expectations=accelerated.expectations(batch.plan, batch.angles))
         return self._measured(batch, program, accelerated.probabilities(batch.angles), batch.draws)
 
     def _is_exact(self, batch: CircuitBatch) -> bool:
         """Whether expectation values are read from states, with no probabilities in between."""
         return batch.plan is not None and batch.shots is None and not self.noise.on_readout
-
-    def _passed(self, batch: CircuitBatch, program: Program) -> Passed | FloatArray | None:
-        """What running this very batch has left, for its gradient: an exact gradient begins with its outputs."""
-        last = self._last  # read once: another thread may run another batch
-        if last is None or last[0] is not batch or last[1] is not program:
-            return None
-        return last[3] if np.array_equal(last[2], batch.angles) else None
 
     def _read(
         self, batch: CircuitBatch, program: Program, states: Sequence[State], draws: LabelArray | None
@@ -246,6 +246,19 @@ class MockBackend(LocalBackend):
         return BatchResult.concatenate([result for _, result in parts]).take(np.argsort(order))
 
 
+def _differentiable(batch: CircuitBatch) -> MeasurementPlan:
+    if batch.plan is None or batch.shots is not None:
+        raise ConfigurationError("gradients are of exact expectation values: give the batch observables, no shots")
+    return batch.plan
+
+
+def _check_cotangents(cotangents: FloatArray, n_rows: int, plan: MeasurementPlan) -> FloatArray:
+    shape = n_rows, len(plan.constants)
+    if cotangents.shape != shape:
+        raise ConfigurationError(f"cotangents need shape {shape}, not {cotangents.shape}")
+    return cotangents
+
+
 def _measured(
     batch: CircuitBatch,
     outcomes: Iterable[FloatArray],
@@ -281,7 +294,11 @@ def _threads(threads: int | None) -> int:
 def _accelerator(name: str | None, dtype: Any, row_bytes: int) -> Accelerator | None:
     if name not in (None, "numba"):
         raise ConfigurationError(f"accelerator is 'numba' or None, not {name!r}")
-    return None if name is None else Accelerator(dtype, row_bytes)
+    if name is None:
+        return None
+    from qstore_mock.compiled.accelerator import Accelerator  # here, because most programs do without it
+
+    return Accelerator(dtype, row_bytes)
 
 
 def _dtype(precision: str, *, mixed_states: bool) -> Any:

@@ -24,8 +24,8 @@ class Program:
     """What `MockBackend.compile` returns.
 
     Attributes:
-        structure: The gates.
-        groups: The measurement bases.
+        structure: The gates, on a register of the qubits that matter.
+        groups: The measurement bases, on the same register.
     """
 
     structure: CircuitStructure
@@ -99,9 +99,25 @@ class Program:
 def compile_program(structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
     """The program of a structure and the bases to measure it in, planned when that is first needed.
 
-    Programs of up to 14 qubits are kept, so that asking again is cheap; those of more hold arrays as large as states.
+    Qubits that no gate touches and no basis reads are left out: light cones leave many of them. Programs of up to 14
+    qubits are kept, so that asking again is cheap; those of more hold arrays as large as states.
     """
+    structure, groups = _without_idle(structure, groups)
     return _kept(structure, groups) if structure.n_qubits <= _KEPT_QUBITS else Program(structure, groups)
+
+
+def _without_idle(
+    structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]
+) -> tuple[CircuitStructure, tuple[MeasurementGroup, ...]]:
+    """The same on the qubits that are acted on or read, in their order."""
+    busy = {qubit for _, qubits in structure.gates for qubit in qubits}
+    busy |= {qubit for group in groups for qubit in group.qubits}
+    if len(busy) in (0, structure.n_qubits):
+        return structure, groups
+    place = {qubit: number for number, qubit in enumerate(sorted(busy))}
+    gates = tuple((name, tuple(place[qubit] for qubit in qubits)) for name, qubits in structure.gates)
+    bases = (tuple((place[qubit], letter) for qubit, letter in group.basis) for group in groups)
+    return CircuitStructure(len(busy), gates), tuple(map(MeasurementGroup, bases))
 
 
 @lru_cache(maxsize=64)

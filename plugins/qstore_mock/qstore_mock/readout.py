@@ -95,7 +95,7 @@ def _make_readout(program: Program, plan: MeasurementPlan, group: int) -> _Reado
     if len(program.blocks) == 1:
         return _Whole.of(program, plan, group)
     left, right = program.blocks
-    return _Cut(_Words.of(plan, group, (left.n_qubits, right.n_qubits)))
+    return _Cut(_Words.of(program, plan, group, (left.n_qubits, right.n_qubits)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,13 +113,13 @@ class _Words:
     weights: FloatArray
 
     @classmethod
-    def of(cls, plan: MeasurementPlan, group: int, widths: tuple[int, int]) -> _Words:
+    def of(cls, program: Program, plan: MeasurementPlan, group: int, widths: tuple[int, int]) -> _Words:
         """The strings of a group, for sides of so many qubits."""
         masks, weights = plan.terms[group]
         known: tuple[dict[tuple[int, ...], int], ...] = ({(): 0}, {(): 0})
         terms = np.empty((len(masks), 2), dtype=np.int64)
         for row, mask in enumerate(masks):
-            word = _qubits_of(int(mask), plan.groups[group].qubits)
+            word = _qubits_of(int(mask), program.groups[group].qubits)
             for side, first in enumerate((0, widths[0])):
                 part = tuple(qubit - first for qubit in word if first <= qubit < first + widths[side])
                 terms[row, side] = known[side].setdefault(part, len(known[side]))
@@ -153,7 +153,7 @@ class _Whole:
     @classmethod
     def of(cls, program: Program, plan: MeasurementPlan, group: int) -> _Whole:
         n_qubits = program.n_qubits
-        words = _Words.of(plan, group, (n_qubits // 2, n_qubits - n_qubits // 2))
+        words = _Words.of(program, plan, group, (n_qubits // 2, n_qubits - n_qubits // 2))
         if 2**n_qubits * len(plan.constants) > _TABLE_ENTRIES:
             return cls(program, words, None)
         outcomes = outcomes_of(program, group).astype(np.uint64)

@@ -84,13 +84,23 @@ class Accelerated:
         """The memory of a row's states."""
         return int(self.encoded.n_places * 2 * self.real.itemsize * 2**self.encoded.n_qubits)
 
-    def expectations(self, plan: MeasurementPlan, angles: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        """Expectation values `(n_rows, n_observables)`, and what `gradients` goes on from, unless that is too much."""
-        keep = len(angles) * self.row_bytes <= _KEPT_BYTES
-        states = self._states(len(angles) if keep else 1)
+    def keeps(self, n_rows: int) -> bool:
+        """Whether the states of so many rows may be kept between the way forwards and the way back."""
+        return n_rows * self.row_bytes <= _KEPT_BYTES
+
+    def expectations(self, plan: MeasurementPlan, angles: FloatArray) -> FloatArray:
+        """Expectation values `(n_rows, n_observables)`."""
+        return self._expectations(plan, angles, self._states(1))
+
+    def expectations_and_states(self, plan: MeasurementPlan, angles: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Expectation values `(n_rows, n_observables)`, and what `gradients` goes on from."""
+        states = self._states(len(angles))
+        return self._expectations(plan, angles, states), states
+
+    def _expectations(self, plan: MeasurementPlan, angles: FloatArray, states: FloatArray) -> FloatArray:
         code, reading = self.encoded.code, self.encoded.reading(plan)
         found: FloatArray = self.kernels.expectations(code, angles, reading, plan.constants, states)
-        return found, states if keep else None
+        return found
 
     def probabilities(self, angles: FloatArray) -> list[FloatArray]:
         """For each group the probabilities of its outcomes, `(n_rows, 2**n_bits)`."""
@@ -106,7 +116,7 @@ class Accelerated:
             plan: How the observables are read.
             angles: `(n_rows, n_angles)`, radians.
             cotangents: `(n_rows, n_observables)`.
-            states: What `expectations` left for the same angles; without it they are run again.
+            states: What `expectations_and_states` left for the same angles; without it they are run again.
         """
         kept = states is not None
         states = self._states(1) if states is None else states

@@ -6,6 +6,7 @@ qubit's `place` is counted from the least significant one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,32 @@ from numba import njit
 
 from qstore_mock.compiled.code import ROTATE
 
-# Sums may be made in vectors; which rows are run with which still changes no bit.
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    # Sums may be made in vectors; which rows are run with which still changes no bit.
+    "fastmath": {"reassoc", "contract", "nsz"},
+}
+
+_UNCOUNTED: dict[str, Any] = {**_OPTIONS, "forceinline": True, "_nrt": False}
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+allocating: _Decorator = njit(**_OPTIONS)
+"""For what is called from Python: it may make arrays, and gives all that is needed to the functions below it."""
+
+# These neither make arrays nor count who holds them: counting, and calls with the many fields of arrays, took longer
+# than the arithmetic. They may only be called with arrays that somebody else holds.
+compiled: _Decorator = njit(**_UNCOUNTED)
+"""For what works on arrays that are there."""
+
+
+@compiled
+def copy(before: Any, after: Any) -> None:
+    """Every amplitude as it is."""
+    for half in range(2):
+        for k in range(before.shape[1]):
+            after[half, k] = before[half, k]
 
 
 @compiled
@@ -98,17 +123,19 @@ def rotate(state: Any, place: int, cos: float, sin: float) -> None:
 @compiled
 def move(before: Any, after: Any, source: Any, signs: Any) -> None:
     """Every amplitude to its new place."""
-    for half in range(2):
-        for k in range(len(source)):
-            after[half, k] = before[half, source[k]] * signs[k]
+    real, imag, real_after, imag_after = before[0], before[1], after[0], after[1]
+    for k in range(len(source)):
+        real_after[k] = real[source[k]] * signs[k]
+        imag_after[k] = imag[source[k]] * signs[k]
 
 
 @compiled
 def move_back(after: Any, before: Any, target: Any, signs: Any) -> None:
     """Every amplitude back to where it was."""
-    for half in range(2):
-        for k in range(len(target)):
-            before[half, k] = after[half, target[k]] * signs[target[k]]
+    real, imag, real_before, imag_before = after[0], after[1], before[0], before[1]
+    for k in range(len(target)):
+        real_before[k] = real[target[k]] * signs[target[k]]
+        imag_before[k] = imag[target[k]] * signs[target[k]]
 
 
 @compiled
@@ -161,6 +188,11 @@ def y_overlap(flat: Any, co_flat: Any, terms: Any, place: int) -> Any:
             total += co_flat[4 * k + 2] * flat[4 * k] - co_flat[4 * k] * flat[4 * k + 2]
             total += co_flat[4 * k + 3] * flat[4 * k + 1] - co_flat[4 * k + 1] * flat[4 * k + 3]
         return total
+    if place == 2:
+        for k in range(len(flat) // 8):
+            for low in range(4):  # unrolled by the compiler
+                total += co_flat[8 * k + 4 + low] * flat[8 * k + low] - co_flat[8 * k + low] * flat[8 * k + 4 + low]
+        return total
     stride = 1 << place
     for first in range(0, len(flat) // 2, stride):  # many sums of a few terms take longer than one of all
         sums, low = terms[first : first + stride], 2 * first
@@ -204,3 +236,20 @@ def dot(left: Any, right: Any) -> float:
     for k in range(len(left)):
         total += left[k] * right[k]
     return total
+
+
+@compiled
+def weigh(weights: Any, reading: Any, state: Any, factors: Any) -> None:
+    """Apply a weighted sum of observables, diagonal matrices, to a state; `factors` is written over."""
+    for number in range(len(weights)):
+        weight, values = weights[number], reading[number]
+        if number == 0:
+            for k in range(len(factors)):
+                factors[k] = weight * values[k]
+        else:
+            for k in range(len(factors)):
+                factors[k] += weight * values[k]
+    real, imag = state[0], state[1]
+    for k in range(len(factors)):
+        real[k] *= factors[k]
+        imag[k] *= factors[k]

@@ -7,12 +7,14 @@ looks at this file alone to see whether that is out of date, so touch it after a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from qstore_mock.compiled.amplitudes import (
+    allocating,
     compiled,
+    copy,
     diagonal,
     dot,
     move,
@@ -25,146 +27,181 @@ from qstore_mock.compiled.amplitudes import (
     square,
     start,
     turn_pairs,
+    weigh,
     y_overlap,
 )
 from qstore_mock.compiled.code import FULL, LAYER, MOVE, PAIRS, PHASE, ROTATE, START
 
 
-@compiled
+class Work(NamedTuple):
+    """What is written over from row to row.
+
+    Attributes:
+        turned: `(n_turns,)`, radians; nan before the first row.
+        seen: The gate angles that these are sums of, entry by entry of `Code.columns`.
+        coefficients: `(n_layers, n_qubits, 6)`: the c, s, lead and trail of `_decompose`.
+        diagonals: `(n_layers, 2, 2, 2**n_qubits)`, the products of the leads and of the trails.
+        costate: `(2, 2**n_qubits)`.
+        other: Another state.
+        terms: `(2**n_qubits,)`.
+        factors: `(2**n_qubits,)` float64.
+    """
+
+    turned: Any
+    seen: Any
+    coefficients: Any
+    diagonals: Any
+    costate: Any
+    other: Any
+    terms: Any
+    factors: Any
+
+
+@allocating
 def expectations(code: Any, angles: Any, reading: Any, constants: Any, states: Any) -> Any:
     """Expectation values `(n_rows, n_observables)`, leaving what gradients need in `states`.
 
     `states` is `(n_rows, n_places, 2, 2**n_qubits)`, or has one row that is written over.
     """
-    n_rows, n_observables = len(angles), reading.shape[1]
-    size = states.shape[-1]
-    found = np.empty((n_rows, n_observables))
-    work = _workspace(code, size, states)
-    other, squares = np.empty((2, size), states.dtype), np.empty(size, states.dtype)
-    for row in range(n_rows):
-        found[row] = constants
-        last = _forward(code, angles[row], states[row % len(states)], work)
-        for group in range(len(code.ends)):
-            square(_read(code, group, angles[row], last, other, work), squares)
-            for k in range(n_observables):
-                found[row, k] += dot(reading[group, k], squares)
+    found = np.empty((len(angles), reading.shape[1]))
+    _expect(code, angles, reading, constants, states, _workspace(code, states), found)
     return found
 
 
-@compiled
+@allocating
 def outcomes(code: Any, angles: Any, belongs: Any, states: Any) -> Any:
     """The probability of each outcome of each group, `(n_groups, n_rows, 2**n_qubits)`."""
-    n_rows, size = len(angles), states.shape[-1]
-    found = np.zeros((len(code.ends), n_rows, size))
-    work = _workspace(code, size, states)
-    other, squares = np.empty((2, size), states.dtype), np.empty(size, states.dtype)
-    for row in range(n_rows):
-        last = _forward(code, angles[row], states[0], work)
-        for group in range(len(code.ends)):
-            square(_read(code, group, angles[row], last, other, work), squares)
-            for k in range(size):
-                found[group, row, belongs[group, k]] += squares[k]
+    found = np.zeros((len(code.ends), len(angles), states.shape[-1]))
+    _tell(code, angles, belongs, states, _workspace(code, states), found)
     return found
 
 
-@compiled
+@allocating
 def gradients(code: Any, angles: Any, reading: Any, cotangents: Any, states: Any, kept: bool) -> Any:
     """Derivatives `(n_rows, n_angles)` by the adjoint method, from what `expectations` left in `states` if `kept`."""
-    n_rows, size = len(angles), states.shape[-1]
     found = np.zeros(angles.shape)
-    work = _workspace(code, size, states)
-    costate, other = np.empty((2, size), states.dtype), np.empty((2, size), states.dtype)
-    for row in range(n_rows):
-        past = states[row % len(states)]
-        last = past[code.instructions[-1, 2]] if kept else _forward(code, angles[row], past, work)
-        costate[:] = 0
-        for group in range(len(code.ends)):
-            _add_costate(code, group, angles[row], reading[group], cotangents[row], last, other, costate, work)
-        _backward(code, angles[row], past, costate, other, found[row], work)
+    _differentiate(code, angles, reading, cotangents, states, kept, _workspace(code, states), found)
     return found
 
 
-@compiled
-def _workspace(code: Any, size: int, states: Any) -> Any:
-    """What is kept from row to row: turns, none yet, the angles they are sums of, and what every layer is made of."""
-    n_layers, n_qubits = len(code.layers), 0
+@allocating
+def _workspace(code: Any, states: Any) -> Any:
+    n_layers, n_qubits, size = len(code.layers), 0, states.shape[-1]
     while 1 << n_qubits < size:
         n_qubits += 1
-    turned, seen = np.full(len(code.constants), np.nan), np.full(len(code.columns), np.nan)
     coefficients = np.zeros((n_layers, n_qubits, 6))
     coefficients[:, :, 0] = coefficients[:, :, 2] = coefficients[:, :, 4] = 1.0
-    return turned, seen, coefficients, np.empty((n_layers, 2, 2, size), states.dtype)
+    return Work(
+        np.full(len(code.constants), np.nan),
+        np.full(len(code.columns), np.nan),
+        coefficients,
+        np.empty((n_layers, 2, 2, size), states.dtype),
+        np.empty((2, size), states.dtype),
+        np.empty((2, size), states.dtype),
+        np.empty(size, states.dtype),
+        np.empty(size),
+    )
 
 
 @compiled
-def _forward(code: Any, angles: Any, states: Any, work: Any) -> Any:
-    """The final state of a row."""
+def _expect(code: Any, angles: Any, reading: Any, constants: Any, states: Any, work: Any, found: Any) -> None:
+    for row in range(len(angles)):
+        for k in range(len(constants)):
+            found[row, k] = constants[k]
+        past = states[row % len(states)]
+        _forward(code, angles[row], past, work)
+        for group in range(len(code.ends)):
+            _read(code, group, angles[row], past[code.instructions[-1, 2]], work)
+            square(work.other, work.terms)
+            for k in range(reading.shape[1]):
+                found[row, k] += dot(reading[group, k], work.terms)
+
+
+@compiled
+def _tell(code: Any, angles: Any, belongs: Any, states: Any, work: Any, found: Any) -> None:
+    for row in range(len(angles)):
+        _forward(code, angles[row], states[0], work)
+        for group in range(len(code.ends)):
+            _read(code, group, angles[row], states[0, code.instructions[-1, 2]], work)
+            square(work.other, work.terms)
+            for k in range(len(work.terms)):
+                found[group, row, belongs[group, k]] += work.terms[k]
+
+
+@compiled
+def _differentiate(
+    code: Any, angles: Any, reading: Any, cotangents: Any, states: Any, kept: bool, work: Any, found: Any
+) -> None:
+    for row in range(len(angles)):
+        past = states[row % len(states)]
+        if not kept:
+            _forward(code, angles[row], past, work)
+        last = past[code.instructions[-1, 2]]
+        work.costate[:] = 0
+        for group in range(len(code.ends)):
+            _add_costate(code, group, angles[row], reading[group], cotangents[row], last, work)
+        _backward(code, angles[row], past, work, found[row])
+
+
+@compiled
+def _forward(code: Any, angles: Any, states: Any, work: Any) -> None:
+    """Write the states of a row; the final one is where the last instruction puts it."""
     for index in range(len(code.instructions)):
         what, before, after, number = code.instructions[index]
         state = states[after]
         if what == START:
             _prepare(code, number, angles, work)
-            start(code.layers[number, 0], work[2][number], work[3][number, 1], state)
+            start(code.layers[number, 0], work.coefficients[number], work.diagonals[number, 1], state)
         elif what == MOVE:
             move(states[before], state, code.sources[number], code.signs[number])
         elif what == LAYER:
             if before != after:
-                state[:] = states[before]
+                copy(states[before], state)
             _prepare(code, number, angles, work)
-            _layer(code.layers[number], work[2][number], work[3][number], state)
+            _layer(code.layers[number], work.coefficients[number], work.diagonals[number], state)
         elif what == PAIRS:
             if before != after:
-                state[:] = states[before]
+                copy(states[before], state)
             turn_pairs(state, code.partners[number], code.factors[number], angles[code.angles[number]])
         else:
             state[:] = 0
             state[0, 0] = 1
-    return states[code.instructions[-1, 2]]
 
 
 @compiled
-def _read(code: Any, group: int, angles: Any, state: Any, other: Any, work: Any) -> Any:
-    """The state in the basis of a group: itself, or `other`."""
+def _read(code: Any, group: int, angles: Any, state: Any, work: Any) -> None:
+    """Make `work.other` the state in the basis of a group."""
     layer = code.ends[group]
-    if layer < 0:
-        return state
-    other[:] = state
-    _prepare(code, layer, angles, work)
-    _layer(code.layers[layer], work[2][layer], work[3][layer], other)
-    return other
+    copy(state, work.other)
+    if layer >= 0:
+        _prepare(code, layer, angles, work)
+        _layer(code.layers[layer], work.coefficients[layer], work.diagonals[layer], work.other)
 
 
 @compiled
-def _add_costate(
-    code: Any, group: int, angles: Any, reading: Any, weights: Any, last: Any, other: Any, costate: Any, work: Any
-) -> None:
+def _add_costate(code: Any, group: int, angles: Any, reading: Any, weights: Any, last: Any, work: Any) -> None:
     """Add a group's weighted observables, applied to the state, to the costate."""
-    turned = _read(code, group, angles, last, other, work)
-    size = turned.shape[1]
-    diagonal = np.zeros(size)
-    for k in range(len(weights)):
-        for place in range(size):
-            diagonal[place] += weights[k] * reading[k, place]
-    for half in range(2):
-        for place in range(size):
-            other[half, place] = turned[half, place] * diagonal[place]
+    costate, other = work.costate, work.other
+    _read(code, group, angles, last, work)
+    weigh(weights, reading, other, work.factors)
     layer = code.ends[group]
     if layer >= 0:
-        _undo_layer(code.layers[layer], work[2][layer], work[3][layer], other)
+        _undo_layer(code.layers[layer], work.coefficients[layer], work.diagonals[layer], other)
     for half in range(2):
-        for place in range(size):
+        for place in range(costate.shape[1]):
             costate[half, place] += other[half, place]
 
 
 @compiled
-def _backward(code: Any, angles: Any, states: Any, costate: Any, other: Any, found: Any, work: Any) -> None:
+def _backward(code: Any, angles: Any, states: Any, work: Any, found: Any) -> None:
     """Go back along the instructions, adding `2 Re <costate| d state>` to the derivatives `found`."""
+    costate, other = work.costate, work.other
     for index in range(len(code.instructions) - 1, -1, -1):
         what, _, after, number = code.instructions[index]
         state = states[after]
         if what in (START, LAYER):
             _prepare(code, number, angles, work)
-            _differentiate(code, number, work, state, costate, other, found, what == LAYER)
+            _differentiate_layer(code, number, work, state, costate, other, found, what == LAYER)
         elif what == MOVE:
             move_back(costate, other, code.targets[number], code.signs[number])
             costate, other = other, costate
@@ -177,20 +214,22 @@ def _backward(code: Any, angles: Any, states: Any, costate: Any, other: Any, fou
 @compiled
 def _prepare(code: Any, layer: int, angles: Any, work: Any) -> None:
     """Make a layer's coefficients and diagonals, unless the row before had the same turns."""
-    turned, seen, coefficients, diagonals = work
+    turned, seen, coefficients, diagonals = work.turned, work.seen, work.coefficients, work.diagonals
+    starts, columns, constants = code.starts, code.columns, code.constants
     kind, first, width, n_places, begin = code.layers[layer]
     end = begin + n_places * width
     changed = np.isnan(turned[begin])
-    for entry in range(code.starts[begin], code.starts[end]):
-        angle = angles[code.columns[entry]]
+    for entry in range(starts[begin], starts[end]):
+        angle = angles[columns[entry]]
         changed |= seen[entry] != angle
         seen[entry] = angle
     if not changed:
         return
     for slot in range(begin, end):
-        turned[slot] = code.constants[slot]
-        for entry in range(code.starts[slot], code.starts[slot + 1]):
-            turned[slot] += seen[entry]
+        total = constants[slot]
+        for entry in range(starts[slot], starts[slot + 1]):
+            total += seen[entry]
+        turned[slot] = total
     for qubit in range(width):
         made = _decompose(kind, code.axes, turned, begin + qubit, width, n_places)
         for k in range(6):
@@ -248,12 +287,12 @@ def _undo_layer(layer: Any, coefficients: Any, diagonals: Any, state: Any) -> No
 
 
 @compiled
-def _differentiate(
+def _differentiate_layer(
     code: Any, layer: int, work: Any, state: Any, costate: Any, other: Any, found: Any, undo: bool
 ) -> None:
     """Add the derivatives by a layer's turns, and undo it on the costate; `other` is written over."""
     kind, first, width, n_places, begin = code.layers[layer]
-    turned, coefficients, diagonals = work[0], work[2][layer], work[3][layer]
+    turned, coefficients, diagonals = work.turned, work.coefficients[layer], work.diagonals[layer]
     top = len(coefficients) - 1
     if kind == FULL:
         _add_runs(code, layer, turned, state, costate, found)
@@ -261,14 +300,14 @@ def _differentiate(
         return
     if kind != ROTATE:  # turns about z are the last of their runs
         _add_phases(code, begin + (n_places - 1) * width - first, first, width, state, costate, other[0], found)
-        other[:] = state
+        copy(state, other)
         multiply(other, diagonals[1], -1)
         multiply(costate, diagonals[1], -1)
     if kind != PHASE:
         flat, co_flat = (state if kind == ROTATE else other).reshape(-1), costate.reshape(-1)
         if not undo:  # the first layer makes a real product, but for its phases
             flat, co_flat = flat[: len(flat) // 2], co_flat[: len(flat) // 2]
-        terms = np.empty(len(flat) // 2, flat.dtype)
+        terms = work.terms[: len(flat) // 2]
         for qubit in range(first, first + width):
             _add(code, begin + qubit - first, y_overlap(flat, co_flat, terms, top - qubit), found)
         for qubit in range(first, first + (width if undo else 0)):
