@@ -7,6 +7,7 @@ as many rounds as the others has fewer. `make bench-peers` has what this needs i
     python benchmarks/peers_speed.py                       S and M on one core, every readout, and the training run
     python benchmarks/peers_speed.py --work S --readout last --quick
     python benchmarks/peers_speed.py --cores 2
+    python benchmarks/peers_speed.py --scaling                 forward passes of 4 to 20 qubits, 1 to 1000 rows
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--columns", nargs="+", help="only these")
     parser.add_argument("--only", nargs="+", default=[], help="only these peers: modules of benchmarks/peers")
     parser.add_argument("--quick", action="store_true", help="a tenth of the time")
+    parser.add_argument("--scaling", action="store_true", help="only how the time grows with qubits and rows")
     parser.add_argument("--no-runs", action="store_true", help="leave out the training runs")
     return parser.parse_args()
 
@@ -36,6 +38,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 
 from peers.contest import compare, compare_runs  # noqa: E402
 from peers.promises import print_promises, print_run_promises  # noqa: E402
+from peers.scaling import compare_scaling  # noqa: E402
 from peers.work import Work  # noqa: E402
 
 WORKS = {"S": (8, 2), "M": (16, 3)}
@@ -43,6 +46,9 @@ WORKS = {"S": (8, 2), "M": (16, 3)}
 
 def main() -> None:
     seconds = CHOSEN.seconds / (10 if CHOSEN.quick else 1)
+    if CHOSEN.scaling:
+        compare_scaling(CHOSEN.cores, seconds, CHOSEN.only)
+        return
     for name in CHOSEN.work:
         for readout in CHOSEN.readout:
             work = Work(*WORKS[name], readout, light_cone=readout == "first")

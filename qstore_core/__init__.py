@@ -57,6 +57,7 @@ from qstore_core.errors import (
     StoreError,
     StoreUnavailableError,
     TransientError,
+    UnknownArgumentError,
     UnknownNameError,
 )
 from qstore_core.executor import Executor
@@ -163,6 +164,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingMetrics",
     "TransientError",
+    "UnknownArgumentError",
     "UnknownNameError",
     "VectorJacobianProduct",
     "__version__",

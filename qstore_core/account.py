@@ -18,6 +18,7 @@ class Account:
     Attributes:
         budget: The limits; None: none.
         spent: What was spent before and since, reservations included, on the dearer reading.
+        kept: What must be left over for later, such as a test; it is in no sum of what was spent.
 
     >>> account = Account(Budget(circuits=10))
     >>> account.reserve(Cost(circuits=10))
@@ -29,6 +30,7 @@ class Account:
 
     budget: Budget | None = None
     spent: Cost = field(default_factory=Cost)
+    kept: Cost = field(default_factory=Cost)
 
     def reserve(self, cost: Cost) -> None:
         """Set `cost` aside.
@@ -46,17 +48,18 @@ class Account:
         for entry in fields(self.budget):
             limit = getattr(self.budget, entry.name)
             name = "usd_high" if entry.name == "usd" else entry.name
-            spent, needed = getattr(self.spent, name), getattr(cost, name)
-            if limit is not None and needed and spent + needed > limit + _ROUNDING:
+            spent, kept, needed = (getattr(part, name) for part in (self.spent, self.kept, cost))
+            if limit is not None and needed and spent + kept + needed > limit + _ROUNDING:
+                left = f"{_amount(entry.name, kept)} kept for the test, " if kept else ""
                 raise BudgetExceededError(
-                    f"the budget is {_words(entry.name, limit)}: {_amount(entry.name, spent)} spent or reserved, and "
-                    f"the next batch needs {_amount(entry.name, needed)}"
+                    f"the budget is {words_of(entry.name, limit)}: {_amount(entry.name, spent)} spent or reserved, "
+                    f"{left}and the next batch needs {_amount(entry.name, needed)}"
                 )
 
     @property
     def remaining(self) -> Budget | None:
         """What may still be spent; None: no limit."""
-        return None if self.budget is None else self.budget.after(self.spent)
+        return None if self.budget is None else self.budget.after(self.spent + self.kept)
 
     def settle(self, reserved: Cost, real: Cost | None) -> None:
         """Replace a reservation by what it really cost; None leaves it, for a price that is not known."""
@@ -68,5 +71,10 @@ def _amount(name: str, value: float) -> str:
     return f"{value:.4f}".rstrip("0").rstrip(".") if name in ("usd", "seconds") else f"{int(value):,}"
 
 
-def _words(name: str, value: float) -> str:
+def words_of(name: str, value: float) -> str:
+    """An amount of what a budget limits, such as "usd", with its unit.
+
+    >>> words_of("usd", 5), words_of("shots", 1000)
+    ('5 USD', '1,000 shots')
+    """
     return f"{_amount(name, value)} {_UNITS[name]}"

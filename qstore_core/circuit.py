@@ -29,7 +29,8 @@ class QuantumCircuit(GateMethods):
 
     Gates without an angle: `x y z h s sdg t tdg sx cnot cz swap toffoli`; with one, in radians, as the last argument:
     `rx ry rz p rxx ryy rzz crx cry crz`. `cnot(control, target)`, `crx(control, target, angle)`,
-    `toffoli(control, control, target)`. An angle is a number, a `Parameter`, a `Feature` or a sum of them with weights.
+    `toffoli(control, control, target)`; `cx` and `ccx` are `cnot` and `toffoli`. An angle is a number, a `Parameter`,
+    a `Feature` or a sum of them with weights.
 
     Args:
         n_qubits: The width of the register, at least 1. Qubit 0 is the most significant bit of every bit string.

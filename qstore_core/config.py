@@ -13,12 +13,16 @@ import numpy as np
 from qstore_core.ansatz import ENTANGLEMENTS
 from qstore_core.cost import Budget
 from qstore_core.errors import ConfigurationError, UnknownNameError
+from qstore_core.keywords import known_fields
 from qstore_core.lightcone import MODES
+from qstore_core.loading import Kind
 from qstore_core.losses import LOSSES, LossLike
 from qstore_core.optimizers import OPTIMIZERS, RATED, make_optimizer
 from qstore_core.registry import default_registry
 from qstore_core.rules import RULES
 
+SPSA_KINDS = ("spsa_parallel", "spsa_subsampled")
+"""What Q-Store calls kinds of "spsa"."""
 SPSA_STEP = 0.1
 """The default of `spsa_c_initial`, radians."""
 _SECRETS = ("quantum_api_key", "pinecone_api_key")
@@ -26,6 +30,7 @@ _NO_KEY = "mock-key"
 """What configurations of v3.2 give as `pinecone_api_key` to have no store."""
 
 
+@known_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
     """The settings of a training run; every one has a default and is checked at once.
@@ -224,7 +229,16 @@ class TrainingConfig:
         if value not in known:
             raise UnknownNameError.of(f"TrainingConfig {name}", value, known, advice=advice)
 
+    def _check_registered(self, kind: Kind, name: str, setting: str) -> None:
+        """Refuse a name that nothing installed answers to; nothing is imported."""
+        try:
+            default_registry().find(kind, name)
+        except UnknownNameError as error:
+            shown = "..." if setting in _SECRETS else repr(getattr(self, setting))
+            raise UnknownNameError(f"TrainingConfig({setting}={shown}): {error}") from None
+
     def _check_places(self) -> None:
+        self._check_registered("cache", self.cache, "cache")
         if self.cache == "sqlite" and self.cache_path is None:
             raise ConfigurationError("TrainingConfig(cache='sqlite') needs cache_path: the file to keep results in")
         places = {Path(place) for place in (self.run_directory, self.checkpoint_directory) if place is not None}
@@ -245,12 +259,8 @@ class TrainingConfig:
             )
         if name == "sqlite" and self.store_path is None:
             raise ConfigurationError("TrainingConfig(store='sqlite') needs store_path: the file to record runs in")
-        try:
-            default_registry().find("store", name)
-        except UnknownNameError as error:
-            given = next(each for each in ("store", *_PINECONE) if getattr(self, each) is not None)
-            shown = "..." if given in _SECRETS else repr(getattr(self, given))
-            raise UnknownNameError(f"TrainingConfig({given}={shown}): {error}") from None
+        given = next(each for each in ("store", *_PINECONE) if getattr(self, each) is not None)
+        self._check_registered("store", name, given)
 
     def _check_no_store(self) -> None:
         """Refuse what has no meaning without a store."""
@@ -261,8 +271,11 @@ class TrainingConfig:
         }
         for name, is_asked in asked.items():
             if is_asked and self.pinecone_api_key != _NO_KEY:
+                value = getattr(self, name)
+                shown = str(value) if isinstance(value, Path) else value
                 raise ConfigurationError(
-                    f"TrainingConfig({name}={getattr(self, name)!r}) needs a store: set store='sqlite' and store_path"
+                    f"TrainingConfig({name}={shown!r}) needs a store: set store='sqlite' and store_path, on the "
+                    "command line --store sqlite"
                 )
 
     def _check_optimizer(self) -> None:
@@ -281,6 +294,8 @@ class TrainingConfig:
 
     def _check_gradient_method(self) -> None:
         method = self.gradient_method
+        if method not in SPSA_KINDS:
+            self._check_registered("gradient_estimator", method, "gradient_method")
         if method == "rotosolve":
             raise ConfigurationError(
                 "TrainingConfig(gradient_method='rotosolve'): it makes steps, not gradients; use optimizer='rotosolve'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class Counts:
         outcomes: `(n_entries,)` uint64, outcomes as whole numbers, each row's in one run.
         counts: `(n_entries,)` int64, how often each occurred, at least 1.
         starts: `(n_rows + 1,)` int64; row r owns the entries `starts[r]` to `starts[r + 1]`.
+        totals: `(n_rows,)` int64, the shots of each row.
 
     >>> counts = Counts.from_dicts([{"01": 3, "10": 1}])
     >>> counts.outcomes, counts.totals
@@ -32,6 +33,7 @@ class Counts:
     outcomes: LabelArray
     counts: IntArray
     starts: IntArray
+    totals: IntArray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_width(self.n_bits)
@@ -40,6 +42,7 @@ class Counts:
             raise CircuitError(f"row {row} has no outcomes: every circuit needs at least one shot")
         if (self.counts < 1).any():
             raise CircuitError(f"outcomes are counted from 1 up; found a count of {int(self.counts.min())}")
+        object.__setattr__(self, "totals", self.sum_rows(self.counts))
 
     @classmethod
     def from_dicts(cls, rows: Sequence[Mapping[str, int]]) -> Counts:
@@ -73,11 +76,6 @@ class Counts:
     def n_rows(self) -> int:
         """How many circuits were measured."""
         return len(self.starts) - 1
-
-    @property
-    def totals(self) -> IntArray:
-        """The shots of each row, `(n_rows,)`."""
-        return self.sum_rows(self.counts)
 
     def sum_rows(self, entries: IntArray) -> IntArray:
         """The sum of something given for each entry, `(n_entries,)`, over each row: `(n_rows,)`."""

@@ -27,12 +27,14 @@ class Dataset:
         x: `(n_samples, n_columns)` float64.
         y: `(n_samples,)`: class numbers (int64), or target values (float64).
         classes: The name of each class number; empty for target values.
+        columns: The names of the columns of `x`, where they have some.
     """
 
     name: str
     x: FloatArray
     y: NDArray[Any]
     classes: tuple[str, ...]
+    columns: tuple[str, ...] = ()
 
     def only(self, classes: Sequence[str]) -> Dataset:
         """The samples of some classes, renumbered in the order given.
@@ -53,7 +55,7 @@ class Dataset:
         numbers = [self.classes.index(name) for name in classes]
         kept = np.isin(self.y, numbers)
         renumbered = np.array([numbers.index(number) for number in self.y[kept]], dtype=np.int64)
-        return Dataset(self.name, self.x[kept], renumbered, tuple(classes))
+        return Dataset(self.name, self.x[kept], renumbered, tuple(classes), self.columns)
 
 
 def load_bundled(name: str) -> Dataset:
@@ -102,7 +104,26 @@ def load_csv(path: Path, target: str, *, drop: Iterable[str] = (), task: str | N
         raise DataError(f"{path} has no column left besides the target {target!r}")
     x = np.array([[_number(path, line, name, row[header.index(name)]) for name in used] for line, row in rows])
     y, classes = _labels(path, [(line, row[header.index(target)]) for line, row in rows], target, task)
-    return Dataset(path.stem, x, y, classes)
+    return Dataset(path.stem, x, y, classes, tuple(used))
+
+
+def load_table(path: Path, columns: Sequence[str] | None = None) -> FloatArray:
+    """Numbers from a CSV file with a header line, `(n_rows, n_columns)`.
+
+    Args:
+        path: The file.
+        columns: Which columns, in this order; None: all of them, as they come.
+
+    Raises:
+        DataError: No such file or column, an empty table, or a cell that is missing or not a number; says which.
+    """
+    header, rows = _read(path)
+    wanted = header if columns is None else list(columns)
+    missing = [name for name in wanted if name not in header]
+    if missing:
+        raise DataError(f"{path} has no column {missing[0]!r}; its columns are {', '.join(header)}")
+    places = [(name, header.index(name)) for name in wanted]
+    return np.array([[_number(path, line, name, row[place]) for name, place in places] for line, row in rows])
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -6,6 +6,7 @@ Catch `QStoreError` to catch them all; where an error is also one of Python's ow
     QStoreError
     ├── ConfigurationError (ValueError)     a setting or argument is not permitted
     │   └── UnknownNameError (LookupError)  a name that nothing answers to; lists what does
+    │       └── UnknownArgumentError (TypeError)  a keyword argument that is not taken
     ├── CircuitError (ValueError)           a circuit, angle or observable that cannot be
     ├── DataError (ValueError)              training data that cannot be used
     ├── PluginError (RuntimeError)          a plugin that cannot be used
@@ -53,11 +54,16 @@ class UnknownNameError(ConfigurationError, LookupError):
         names = sorted(known)
         import difflib  # here, because few programs meet this error
 
-        nearest = difflib.get_close_matches(str(name), names, n=1)
+        near = (difflib.get_close_matches(text, names, n=1) for text in (str(name), str(name).lower()))
+        nearest = next(filter(None, near), [])
         guess = f" did you mean {nearest[0]!r}?" if nearest else ""
         listing = f" Known: {', '.join(names)}" if names else " None are installed"
         hint = f". {advice}" if advice else ""
         return cls(f"unknown {kind} {name!r};{guess}{listing}{hint}")
+
+
+class UnknownArgumentError(UnknownNameError, TypeError):
+    """A keyword argument that a function or class does not take."""
 
 
 class CircuitError(QStoreError, ValueError):

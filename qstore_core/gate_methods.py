@@ -1,4 +1,4 @@
-"""The fluent gate methods of a circuit, one for each gate of the set."""
+"""The fluent gate methods of a circuit, one for each gate of the set and each alias."""
 
 from __future__ import annotations
 
@@ -72,6 +72,10 @@ class GateMethods(ABC):
         """X on `target` where `control` is 1."""
         return self.append("cnot", (control, target))
 
+    def cx(self, control: int, target: int) -> Self:
+        """`cnot` by its other name."""
+        return self.cnot(control, target)
+
     def cz(self, first: int, second: int) -> Self:
         """`diag(1, 1, 1, -1)`."""
         return self.append("cz", (first, second))
@@ -107,3 +111,7 @@ class GateMethods(ABC):
     def toffoli(self, first_control: int, second_control: int, target: int) -> Self:
         """X on `target` where both controls are 1."""
         return self.append("toffoli", (first_control, second_control, target))
+
+    def ccx(self, first_control: int, second_control: int, target: int) -> Self:
+        """`toffoli` by its other name."""
+        return self.toffoli(first_control, second_control, target)

@@ -129,14 +129,17 @@ def _width(matrix: ComplexArray) -> int:
 GATES: Mapping[str, Gate] = MappingProxyType(_gate_set())
 """Every gate by name: x y z h s sdg t tdg sx, rx ry rz p, cnot cz swap, rxx ryy rzz, crx cry crz, toffoli."""
 
+ALIASES: Mapping[str, str] = MappingProxyType({"cx": "cnot", "ccx": "toffoli"})
+"""What other libraries call some of them. A circuit has the gate's own name, whichever it was built with."""
+
 
 def get_gate(name: str) -> Gate:
-    """The gate called `name`.
+    """The gate called `name`, or that `name` is an alias of.
 
-    >>> get_gate("cnot").n_qubits
-    2
+    >>> get_gate("cx").name
+    'cnot'
     """
     try:
-        return GATES[name]
+        return GATES[ALIASES.get(name, name)]
     except KeyError:
         raise UnknownNameError.of("gate", name, GATES) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pkgutil
 import re
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -169,3 +170,17 @@ def reason(error: BaseException) -> str:
     "ModuleNotFoundError: No module named 'qiskit_aer'"
     """
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def located(error: BaseException) -> str:
+    """`reason`, with the file and line where the error was raised.
+
+    >>> try:
+    ...     {}["angle"]
+    ... except KeyError as error:
+    ...     located(error).startswith("KeyError: 'angle' (")
+    True
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return reason(error) + place

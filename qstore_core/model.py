@@ -22,6 +22,7 @@ from qstore_core.encoding import Encoding, make_encoding
 from qstore_core.errors import CapabilityError, ConfigurationError, DataError
 from qstore_core.executor import Executor
 from qstore_core.initialization import initial_parameters
+from qstore_core.keywords import known_keywords
 from qstore_core.lightcone import CircuitCost, Reduction, reduce_circuit, reduced_affine
 from qstore_core.observables import PauliString, PauliSum
 from qstore_core.preprocessing import FeatureScaler
@@ -77,6 +78,7 @@ class QuantumModel:
     (16, 0.5*Z0 + 0.5*Z2)
     """
 
+    @known_keywords
     def __init__(
         self,
         input_dim: int,
@@ -142,6 +144,7 @@ class QuantumModel:
         )
 
     @classmethod
+    @known_keywords
     def from_config(
         cls, config: TrainingConfig, input_dim: int, output_dim: int, backend: Backend | None = None
     ) -> Self:
@@ -309,7 +312,7 @@ class QuantumModel:
         angles = affine.angles(features, self._parameters, len(features))
         draws = None if shots is None else key.draws(sample=np.arange(len(features)))
         batch = CircuitBatch(reduction.structure, angles, reduction.observables, shots, draws)
-        (result,) = await executor.run((batch,))
+        (result,) = await executor.run((batch,), label=f"{key.stage}, after step {key.step}")
         return estimated_values(batch, result)
 
     def reduced(self, reduce: str = "auto") -> tuple[Reduction, AffineMap]:

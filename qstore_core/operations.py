@@ -72,7 +72,11 @@ class CircuitStructure:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One gate of a circuit: its name, its qubits and its angle in radians, None where the gate has none."""
+    """One gate of a circuit: its name, its qubits and its angle in radians, None where the gate has none.
+
+    >>> Operation("cx", (0, 1))
+    Operation(name='cnot', qubits=(0, 1), angle=None)
+    """
 
     name: str
     qubits: tuple[int, ...]
@@ -80,6 +84,8 @@ class Operation:
 
     def __post_init__(self) -> None:
         gate = get_gate(self.name)
+        if gate.name != self.name:
+            object.__setattr__(self, "name", gate.name)  # an alias: what is equal has one name, and one digest
         if not all(type(qubit) is int for qubit in self.qubits):  # True or 1.0 would equal 1 and change the digest
             raise CircuitError(f"gate {self.name!r}: qubits are whole numbers, not {self.qubits!r}")
         if len(self.qubits) != gate.n_qubits or len(set(self.qubits)) != gate.n_qubits:

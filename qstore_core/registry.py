@@ -28,7 +28,7 @@ from qstore_core.errors import (
     UnknownNameError,
 )
 from qstore_core.hookspecs import PROJECT
-from qstore_core.loading import BUILT_IN, Kind, PluginLoader, Registration, check_plugin_name
+from qstore_core.loading import BUILT_IN, Kind, PluginLoader, Registration, check_plugin_name, reason
 from qstore_core.version import __version__
 
 if TYPE_CHECKING:
@@ -97,12 +97,23 @@ class Registry:
         raise self._missing(kind, name)
 
     def create(self, kind: Kind, name: str, **options: Any) -> Any:
-        """What a name stands for, called with `options`, which are checked against its signature first."""
+        """What a name stands for, called with `options`, which are checked against its signature first.
+
+        Raises:
+            UnknownNameError: nothing of this kind has the name.
+            ConfigurationError: options that it does not take.
+            PluginError: it cannot be imported.
+        """
         factory = self.resolve(kind, name)
         if not callable(factory):
             raise PluginLoadError(f"{_words(kind)} {name!r} is a {type(factory).__name__}, which cannot be called")
         _check_options(kind, name, factory, options)
-        return factory(**options)
+        try:
+            return factory(**options)
+        except QStoreError:
+            raise
+        except ValueError as error:
+            raise ConfigurationError(f"{_words(kind)} {name!r}: {reason(error)}") from error
 
     def register(self, plugin: object, *, name: str | None = None) -> PluginInfo:
         """Add a plugin, a module or any object with hook implementations, for the life of this process.

@@ -78,6 +78,21 @@ class RunDirectory:
         steps = [record for record in self._records() if record["kind"] == "step"]
         return [record for record in steps if epoch in (None, record["epoch"])]
 
+    def warm_start(self) -> dict[str, Any] | None:
+        """The record of where the run began, if it was to begin elsewhere than at the initial parameters."""
+        return next((record for record in self._records() if record["kind"] == "warm_start"), None)
+
+    def tests(self) -> list[dict[str, Any]]:
+        """The records of the tests of the trained model that metrics.jsonl holds."""
+        return [record for record in self._records() if record["kind"] == "test"]
+
+    def record_test(self, record: Mapping[str, Any]) -> bool:
+        """Add the record of a test, unless that model was tested before; says whether it did."""
+        is_new = record["step"] not in [test["step"] for test in self.tests()]
+        if is_new:
+            self.append_metrics({"kind": "test", **record})
+        return is_new
+
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the directory and write config.json.
 

@@ -11,6 +11,7 @@ import numpy as np
 from qstore_core.arrays import FloatArray
 from qstore_core.backend import LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.errors import BackendError
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_core.randomness import combine
@@ -45,6 +46,8 @@ class SimulatorBackend(LocalBackend):
         Args:
             structure: The gates, in order.
             angles: `(n_angles,)`, radians, in the order of the gates that have one.
+
+        What is not that many real numbers, at least 0 and with the sum 1, is refused with a `BackendError`.
         """
 
     def compile(self, structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Any:
@@ -78,7 +81,34 @@ class SimulatorBackend(LocalBackend):
 
     def _read(self, structure: CircuitStructure, angles: FloatArray, group: MeasurementGroup) -> FloatArray:
         """The probabilities of the measured qubits' outcomes, `(2**n_bits,)`."""
-        table = np.asarray(self.probabilities(structure, angles)).reshape((2,) * structure.n_qubits)
+        table = self._checked(self.probabilities(structure, angles), structure.n_qubits)
         unread = tuple(qubit for qubit in range(structure.n_qubits) if qubit not in group.qubits)
         read: FloatArray = table.sum(axis=unread).reshape(-1)
         return read
+
+    def _checked(self, given: object, n_qubits: int) -> FloatArray:
+        """What `probabilities` gave, as `(2,) * n_qubits`, if it can be probabilities.
+
+        Shots drawn from anything else would look like results.
+        """
+        table = np.asarray(given)
+        if table.size != 2**n_qubits or table.dtype.kind not in "fiu":
+            raise BackendError(
+                f"probabilities of backend {self.name!r} gave {_kind_of(table)}; it gives real numbers, "
+                f"({2**n_qubits},) for {n_qubits} qubits"
+            )
+        total, least = table.sum(), table.min()
+        if not (abs(total - 1) <= _ROUNDING and least >= -_ROUNDING):
+            raise BackendError(
+                f"probabilities of backend {self.name!r} gave numbers from {least:.6g} up, with the sum {total:.6g}; "
+                "probabilities are at least 0 and sum to 1"
+            )
+        return table.reshape((2,) * n_qubits)
+
+
+_ROUNDING = 1e-4
+"""What single precision may leave over."""
+
+
+def _kind_of(table: np.ndarray[Any, Any]) -> str:
+    return f"{table.dtype} of shape {table.shape}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from qstore_core.errors import DataError, StoreError
 from qstore_core.losses import make_targets
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.run import Run
+from qstore_core.run_directory import RunDirectory
 from qstore_core.run_record import NAMESPACE, RunRecord, features_key, fitted, has_namesakes, scaler_digest, task_keys
 from qstore_core.store import Store
 from qstore_core.store_filter import matches
@@ -52,7 +53,9 @@ async def start_from_store(run: Run, task: Task, store: Store, own_id: str = "")
         return None
     where = {**task_keys(recipe), "features": features_key(recipe.model)}
     found = await _nearest(store, where, lambda record: task, task, own_id)
-    if found is None:
+    if isinstance(found, _NoRun):
+        _log.log(found.level, "warm start: none, because %s", found.reason)
+        _write_down(run.directory, run=None, reason=found.reason)
         return None
     record, similarity = found
     _log.info(
@@ -64,11 +67,15 @@ async def start_from_store(run: Run, task: Task, store: Store, own_id: str = "")
     )
     kept = np.where(recipe.model.trainable, record.parameters, state.parameters)
     run.accept(replace(state, parameters=kept, loss_parameters=record.loss_parameters, warm_started=True))
-    if run.directory is not None:
-        run.directory.drop_metrics_after(-1, -1)  # of a warm start that was interrupted before its checkpoint
-        run.directory.append_metrics({"kind": "warm_start", "step": 0, "run": record.id, "similarity": similarity})
+    _write_down(run.directory, run=record.id, similarity=similarity)
     run.save()
     return record
+
+
+def _write_down(directory: RunDirectory | None, **told: Any) -> None:
+    if directory is not None:
+        directory.drop_metrics_after(-1, -1)  # of a warm start that was interrupted before its checkpoint
+        directory.append_metrics({"kind": "warm_start", "step": 0, **told})
 
 
 async def stored_scaler(recipe: Recipe, x: ArrayLike, y: ArrayLike, store: Store) -> FeatureScaler | None:
@@ -96,7 +103,7 @@ async def stored_scaler(recipe: Recipe, x: ArrayLike, y: ArrayLike, store: Store
 
     found = await _nearest(store, task_keys(recipe), seen_by, own, "")
     await close(store)
-    return None if found is None else FeatureScaler.from_arrays(dict(found[0].scaler))
+    return None if isinstance(found, _NoRun) else FeatureScaler.from_arrays(dict(found[0].scaler))
 
 
 async def close(store: Store) -> None:
@@ -121,22 +128,26 @@ async def task_of(recipe: Recipe, loader: Loader, seed: int) -> Task:
     return task_vector(np.concatenate(inputs), np.concatenate(targets))
 
 
+@dataclass(frozen=True, slots=True)
+class _NoRun:
+    """Why there is no run to start from."""
+
+    reason: str
+    level: int = logging.WARNING
+
+
 async def _nearest(
     store: Store, where: Mapping[str, Any], seen_by: Callable[[RunRecord], Task | None], task: Task, own_id: str
-) -> tuple[RunRecord, float] | None:
+) -> tuple[RunRecord, float] | _NoRun:
     """The most similar of the runs that a filter lets through; a store that is away has none."""
     if not has_namesakes(where):
-        _log.warning(
-            "warm start: none, because the loss is a function without a name of its own; define it in a module"
-        )
-        return None
+        return _NoRun("the loss is a function without a name of its own; define it in a module")
     try:
         dimension = (await store.describe()).dimension
         found = await store.query(fitted(task, dimension), top_k=_CANDIDATES, where=where, namespace=NAMESPACE)
         entries = await store.fetch([match.id for match in found if match.id != own_id], namespace=NAMESPACE)
     except Exception as error:  # a plugin may raise anything, and none of it is worth a paid run
-        _log.warning("warm start: none, because the store cannot be asked: %s", error)
-        return None
+        return _NoRun(f"the store cannot be asked: {error}")
     best: tuple[RunRecord, float] | None = None
     for entry in entries.values():
         record = _compatible(entry, where)
@@ -147,9 +158,12 @@ async def _nearest(
         if best is None or _rank(record, similarity) > _rank(*best):
             best = record, similarity
     if best is None or best[1] < LEAST_SIMILARITY:
-        told = "none is compatible" if best is None else f"the nearest has cosine {best[1]:.3f}"
-        _log.info("warm start: no run of %d in the store is like this one: %s", len(entries), told)
-        return None
+        told = (
+            "no run in the store has the same circuit, readout, loss, labels and features"
+            if best is None
+            else f"the nearest run in the store, {best[0].id}, has cosine {best[1]:.3f}, less than {LEAST_SIMILARITY}"
+        )
+        return _NoRun(told, logging.INFO)
     return best
 
 

@@ -28,6 +28,7 @@ from qstore_core.errors import (
 from qstore_core.estimate import RunEstimate, estimate_run
 from qstore_core.evaluation import evaluate, outputs_of
 from qstore_core.executor import Executor
+from qstore_core.keywords import known_keywords
 from qstore_core.losses import is_classes
 from qstore_core.manager import BackendManager
 from qstore_core.model import QuantumModel
@@ -55,6 +56,7 @@ class QuantumTrainer:
         config: The settings; None: the defaults.
         manager: Where backends come from when the model brings none.
         progress: Whether to show a progress bar; None: when standard error is a terminal.
+        keep: What training leaves of the budget for what comes after it, such as a test; None: nothing.
 
     Attributes:
         performance_tracker: Measured times and counts.
@@ -68,12 +70,14 @@ class QuantumTrainer:
     [1, 2]
     """
 
+    @known_keywords
     def __init__(
         self,
         config: TrainingConfig | None = None,
         manager: BackendManager | None = None,
         *,
         progress: bool | None = None,
+        keep: Cost | None = None,
     ) -> None:
         self.config = TrainingConfig() if config is None else config
         if not isinstance(self.config, TrainingConfig):
@@ -87,9 +91,11 @@ class QuantumTrainer:
         self.circuit_cache = make_cache(self.config)
         self.store = make_store(self.config)
         self._progress = progress
+        self._keep = keep or Cost()
         self._run: Run | None = None
         self._batch_manager: CircuitBatchManager | None = None
 
+    @known_keywords
     async def train(
         self,
         model: QuantumModel,
@@ -126,15 +132,18 @@ class QuantumTrainer:
         with nullcontext() if directory is None else directory.locked():
             run = self._begin(recipe, around, directory, data_loader, resume=resume)
             last = int(wanted) + (0 if resume else run.state.epoch)
+            run.executor.account.kept = self._keep
             async with recorded(run, data_loader, self.store, last):
                 try:
                     return await self._epochs(run, data_loader, val_loader, last, resume=resume)
                 except (BudgetExceededError, BackendError) as error:
                     raise with_advice(error, run) from error
                 finally:  # also after Ctrl-C, cancellation and errors: what was paid for is kept
+                    run.executor.account.kept = Cost()
                     run.save()
                     self._save_performance()
 
+    @known_keywords
     def fit(
         self,
         model: QuantumModel,
@@ -272,6 +281,15 @@ class QuantumTrainer:
     def spent(self) -> Cost:
         """What the run has cost so far, validation and earlier processes included."""
         return self.performance_tracker.total if self._run is None else self._run.spent
+
+    def save(self) -> None:
+        """Write the run's checkpoint again, where it has a directory: with what tests have taken since training ended.
+
+        >>> QuantumTrainer().save()  # no run yet: nothing to write
+        """
+        if self._run is not None and self._run.directory is not None:
+            with self._run.directory.locked():
+                self._run.save()
 
     def reset(self) -> None:
         """Forget the run: its model gets its initial parameters back, and the next `train` starts afresh."""

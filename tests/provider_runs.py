@@ -82,7 +82,7 @@ def interrupt_a_run(provider: Any, directory: Path, environment: dict[str, str],
     """Press Ctrl-C while the first job of a run on the command line is waited for; it says how to go on."""
     command = [sys.executable, "-m", "qstore_core", "train", "iris", "--qubits", "4", "--epochs", "2", "--shots", "5"]
     process = subprocess.Popen(
-        [*command, "--backend", backend, "--run-directory", str(directory)],
+        [*command, "--budget", "usd=1000000", "--backend", backend, "--run-directory", str(directory)],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import mutants
 import pytest
 from click.testing import CliRunner, Result
 
-from qstore_core import cli, hookimpl, registry
+from qstore_core import BackendCapabilities, SimulatorBackend, cli, hookimpl, registry
 from qstore_core.hookspecs import Register
 from qstore_core.registry import Registry
 
@@ -20,6 +21,37 @@ class Plugin:
         register("trial.wrong", "mutants:WrongAngleSign")
         register("trial.paid", "qstore_postbox.backend:PostboxBackend")
         register("trial.gone", "no_such_module:Backend")
+        register("trial.nameless", "test_check_backend:Nameless")
+        register("trial.bare", "test_check_backend:Bare")
+        register("trial.abstract", "qstore_core:SimulatorBackend")
+        register("trial.misspelt", "test_check_backend:Misspelt")
+        register("trial.choosy", "test_check_backend:Choosy")
+        register("trial.breaking", "test_check_backend:Breaking")
+
+
+class Bare(SimulatorBackend):
+    def probabilities(self, structure: Any, angles: Any) -> Any: ...
+
+
+class Nameless(Bare):
+    capabilities = BackendCapabilities(max_qubits=2)
+
+
+class Misspelt(Bare):
+    def __init__(self) -> None:
+        self.capabilities = SimulatorBackend.capabilites  # type: ignore[attr-defined]
+
+
+class Choosy(Bare):
+    def __init__(self, *, gamma: float = 0.0) -> None:
+        raise ValueError(f"gamma is a share, not {gamma}")
+
+
+class Breaking(Nameless):
+    fingerprint = "breaking"
+
+    def probabilities(self, structure: Any, angles: Any) -> Any:
+        return 1 / 0
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +110,11 @@ def test_more_shots_are_asked_for_where_values_are_sampled(tmp_path: Path) -> No
         (["trial.gone"], "ModuleNotFoundError: No module named 'no_such_module'"),
         (["trial", "--option", "speed=3"], "it accepts: no options"),
         (["trial", "--shots", "0"], "0 is not in the range"),
+        (["trial.nameless"], "has no fingerprint: set it on the class Nameless, or in __init__, to a str"),
+        (["trial.bare"], "has no capabilities: set it on the class Bare, or in __init__, to a BackendCapabilities"),
+        (["trial.abstract"], "backend 'trial.abstract' cannot be made: TypeError: Can't instantiate abstract class"),
+        (["trial.misspelt"], "cannot be made: AttributeError: type object 'SimulatorBackend' has no attribute"),
+        (["trial.choosy", "--option", "gamma=7"], "backend 'trial.choosy': ValueError: gamma is a share, not 7"),
     ],
 )
 def test_what_cannot_be_checked_is_one_line(arguments: list[str], message: str) -> None:
@@ -87,5 +124,14 @@ def test_what_cannot_be_checked_is_one_line(arguments: list[str], message: str) 
     assert len(shown.stderr.splitlines()) == 1
 
 
-def test_no_check_of_that_name_is_no_success() -> None:
-    assert check("trial", "--only", "no such check").exit_code == 1
+def test_an_error_in_the_backend_is_told_with_its_place() -> None:
+    shown = check("trial.breaking", "--only", "leftmost bit")
+    assert shown.exit_code == 1
+    assert "ZeroDivisionError: division by zero (" in shown.output
+    assert "test_check_backend.py:" in shown.output
+
+
+def test_no_check_of_that_name_is_an_error() -> None:
+    shown = check("trial", "--only", "no such check")
+    assert shown.exit_code == 2
+    assert "no check has 'no such check' in its name" in shown.stderr

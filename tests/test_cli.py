@@ -113,7 +113,7 @@ def test_an_error_that_is_not_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch
 def test_an_unknown_command_is_a_usage_error() -> None:
     shown = qstore("trian")
     assert shown.exit_code == 2
-    assert "No such command 'trian'" in shown.stderr
+    assert "No such command 'trian'. Did you mean 'train'?" in shown.stderr
 
 
 def test_the_module_runs_as_the_command() -> None:

@@ -115,9 +115,14 @@ def test_a_budget_ends_a_run_and_more_of_it_goes_on(tmp_path: Path) -> None:
     command = [*TRAIN, "--epochs", "3", "--run-directory", str(directory)]
     stopped = qstore(*command, "--budget", "circuits=300")
     assert stopped.exit_code == 2
-    assert "the budget is 300 circuits: 240 spent or reserved, and the next batch needs 120" in stopped.stderr
+    assert (
+        "the budget is 300 circuits: 240 spent or reserved, 30 kept for the test, and the next batch needs 120"
+        in stopped.stderr
+    )
     assert re.search(r"; mean loss of the last 2 steps [01]\.\d{3}; the checkpoint", stopped.stderr)
-    assert f"the checkpoint is in {directory}: raise the budget and resume" in stopped.stderr
+    assert f"the checkpoint is in {directory}: raise the budget and resume: `qstore resume {directory} --budget" in (
+        stopped.stderr
+    )
     assert qstore("resume", str(directory), "--budget", "circuits=5000").exit_code == 0
     assert load_checkpoint(directory / "checkpoint.npz").epoch == 3
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +38,9 @@ def two_runs(here: Path) -> list[str]:
 
 def test_runs_are_listed_the_latest_first(two_runs: list[str]) -> None:
     header, first, second = qstore("store", "list").stdout.splitlines()
-    assert header.split() == "RUN STATE QUBITS DEPTH LOSS EPOCHS STEPS REACHED SHOTS USD RECORDED".split()
+    assert header.split() == (
+        "RUN STATE QUBITS DEPTH LOSS EPOCHS STEPS REACHED SHOTS USD RECORDED RUN DIRECTORY".split()
+    )
     assert first.split()[1:6] == ["finished", "4", "2", "cross_entropy", "1"]
     assert (first.split()[0], second.split()[0]) == tuple(two_runs)
 
@@ -93,3 +98,41 @@ def test_several_splits_do_not_learn_from_one_another(here: Path) -> None:
 def test_an_unknown_store_is_named(here: Path) -> None:
     assert "unknown store 'chalk'" in qstore("store", "list", "--store", "chalk", status=2).stderr
     assert "unknown store 'chalk'" in qstore(*TRAIN, "--store", "chalk", status=2).stderr
+
+
+def test_a_warm_start_is_told_and_so_is_why_there_is_none(two_runs: list[str]) -> None:
+    again = [*TRAIN, "--store", "sqlite", "--warm-start", "store", "--seed", "3"]
+    assert f"warm start: from {two_runs[1]}, whose task has cosine 0.9" in qstore(*again).stdout
+    narrow = [*again, "--qubits", "3"]
+    told = "warm start: none, because no run in the store has the same circuit, readout, loss, labels and features"
+    assert told in qstore(*narrow).stdout
+
+
+def test_runs_are_told_apart_by_their_directories(here: Path) -> None:
+    qstore(*TRAIN, "--store", "sqlite", "--run-directory", "runs/first")
+    assert qstore("store", "list").stdout.splitlines()[1].split()[-1] == "runs/first"
+
+
+@pytest.mark.parametrize("warm", [[], ["--warm-start", "store"]])
+def test_a_store_that_cannot_be_used_is_refused_before_anything_runs(here: Path, warm: list[str]) -> None:
+    (here / "bad.sqlite").write_text("no store")
+    command = [*TRAIN, "--store", "sqlite", "--store-path", "bad.sqlite", *warm, "--run-directory", "run"]
+    told = qstore(*command, status=2).stderr
+    assert "bad.sqlite is no store of qstore" in told
+    assert "(nothing was run; without --store nothing is recorded)" in told
+    assert not (here / "run").exists()
+
+
+def test_a_run_that_is_resumed_goes_on_without_its_store(here: Path) -> None:
+    qstore(*TRAIN, "--store", "sqlite", "--run-directory", "run")
+    (here / "runs" / "store.sqlite").write_text("no store")
+    for name in ("store.sqlite-wal", "store.sqlite-shm"):
+        (here / "runs" / name).unlink(missing_ok=True)
+    assert "test accuracy" in qstore("resume", "run", "--epochs", "2").stdout
+
+
+def test_the_program_in_the_documentation_runs(two_runs: list[str]) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "store.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert {line.split()[0] for line in shown.stdout.splitlines()} == set(two_runs)

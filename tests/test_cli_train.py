@@ -232,6 +232,9 @@ class TestMistakes:
         [
             ((), "name one data set (breast_cancer, digits, iris, wine), or give --data FILE --target COLUMN"),
             (("iris", *CLASSES), "name one data set (breast_cancer, digits, iris, wine), or give --data FILE"),
+            (("iris", "--task", "regression"), "--task belongs to --data; the columns of iris are what they are"),
+            (("iris", "--drop", "petal"), "--drop belongs to --data"),
+            (("iris", "--qubits", "2"), "use --qubits 3, or --classes to choose some"),
             (("irsi",), "unknown data set 'irsi'; did you mean 'iris'? Known: breast_cancer, digits, iris, wine"),
             (("--data", "flowers.csv"), "--data needs --target: the column to learn"),
             (("--data", "none.csv", "--target", "kind"), "cannot read none.csv: No such file or directory"),

@@ -241,7 +241,6 @@ class TestStore:
         {"seed": 0},
         {"seed": 2**80},
         {"loss": len},
-        {"gradient_method": "a_plugins.own"},
         {"run_directory": Path("runs")},
         {"batch_size": np.int64(4), "learning_rate": np.float32(0.5)},
     ],

@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "train": "qstore_core.cli.train:train",
         "estimate": "qstore_core.cli.estimate:estimate",
+        "predict": "qstore_core.cli.predict:predict",
         "resume": "qstore_core.cli.resume:resume",
         "runs": "qstore_core.cli.runs:runs",
         "costs": "qstore_core.cli.costs:costs",
@@ -48,6 +49,18 @@ class CommandGroup(click.Group):
         path = COMMANDS.get(cmd_name)
         command: click.Command | None = None if path is None else pkgutil.resolve_name(path)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command; for a misspelt one the error suggests the nearest."""
+        name = args[0]
+        if name not in COMMANDS:
+            import difflib  # here, because few programs meet this error
+
+            for nearest in difflib.get_close_matches(name, COMMANDS, n=1):
+                ctx.fail(f"No such command {name!r}. Did you mean {nearest!r}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours ends with status 2, Ctrl-C with 130."""

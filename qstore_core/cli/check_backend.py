@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qstore_core.backend import Backend, RemoteBackend
+from qstore_core.backend import Backend, BackendCapabilities, RemoteBackend
+from qstore_core.cli.making import make_backend
 from qstore_core.cli.options import OptionType
-from qstore_core.registry import get_backend
+from qstore_core.errors import ConfigurationError, PluginLoadError
 
 if TYPE_CHECKING:
     from qstore_core.testing import Outcome
@@ -55,10 +56,22 @@ def check_backend(ctx: click.Context, /, *, name: str, options: tuple[tuple[str,
         qstore check-backend mock --option depolarizing=0.01
         qstore check-backend ionq.simulator --shots 2000
     """
-    make = partial(get_backend, name, **dict(options))
-    click.echo(_described(make()))
+    make = partial(make_backend, name, options)
+    click.echo(_described(_made(name, make)))
     counts = _run(make, only=settings.pop("only"), settings=settings)
     ctx.exit(_FAILED_STATUS if counts["failed"] or not counts["passed"] else 0)
+
+
+def _made(name: str, make: Any) -> Backend:
+    """The backend, if it has what each of its checks begins with."""
+    backend: Backend = make()
+    for member, kind in (("capabilities", BackendCapabilities), ("fingerprint", str)):
+        if not isinstance(getattr(backend, member, None), kind):
+            raise PluginLoadError(
+                f"backend {name!r} has no {member}: set it on the class {type(backend).__name__}, or in __init__, to a "
+                f"{kind.__name__}"
+            )
+    return backend
 
 
 def _run(make: Any, *, only: str | None, settings: dict[str, Any]) -> Counter[str]:
@@ -70,6 +83,8 @@ def _run(make: Any, *, only: str | None, settings: dict[str, Any]) -> Counter[st
     for outcome in iterate_suite(suite, only=only, make_backend=make):
         counts[outcome.state] += 1
         click.echo(_reported(outcome))
+    if not counts:
+        raise ConfigurationError(f"no check has {only!r} in its name; without --only you see all of them")
     states = ", ".join(f"{counts[state]} {state}" for state in ("passed", "skipped", "failed"))
     click.echo(f"{states} in {time.perf_counter() - begin:.1f} s")
     return counts

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from qstore_core.cli.runs import spent_by
+from qstore_core.cli.runs import spent_by, spent_by_step
 from qstore_core.cli.tables import table
 from qstore_core.cost import Cost
 from qstore_core.errors import RunDirectoryError
@@ -24,7 +24,8 @@ _HEADER = ("METHOD", "SAMPLES", "DIRECTIONS", "SHOTS", "STEPS", "CIRCUITS", "ALL
 def costs(run: Path) -> None:
     """Show where the money of RUN went: its steps by method, samples, directions and shots, in the order they came.
 
-    A kind comes again when the plan returned to it. What is left is validation, tests and jobs sent ahead.
+    A kind comes again when the plan returned to it. What is left is validation, tests and jobs sent for steps that
+    were not done. A job that failed and was charged, or that a process sent which then died, counts for its step.
 
     \b
     Example:
@@ -33,8 +34,10 @@ def costs(run: Path) -> None:
     directory = RunDirectory(run)
     if not directory.holds_run:
         raise RunDirectoryError(f"there is no run in {run}; `qstore runs` lists them")
-    kinds = [list(steps) for _, steps in groupby(directory.steps(), key=_kind)]
-    rows = [[*_kind(steps[0]), f"{steps[0]['step']}-{steps[-1]['step']}", *_cells(_total(steps))] for steps in kinds]
+    paid = spent_by_step(directory)
+    steps = [{**step, "cost": paid.get(step["step"], Cost()) if paid else _own(step)} for step in directory.steps()]
+    kinds = [list(same) for _, same in groupby(steps, key=_kind)]
+    rows = [[*_kind(same[0]), f"{same[0]['step']}-{same[-1]['step']}", *_cells(_total(same))] for same in kinds]
     training = sum(map(_total, kinds), Cost())
     whole = spent_by(directory)
     rows += [["", "", "", "", "steps", *_cells(training)], ["", "", "", "", "the rest", *_cells(whole - training)]]
@@ -46,9 +49,13 @@ def _kind(step: Mapping[str, Any]) -> list[str]:
     return ["" if step.get(name) is None else str(step[name]) for name in _KIND]
 
 
+def _own(step: Mapping[str, Any]) -> Cost:
+    """What a step took as the process that did it saw it: not what an earlier one had paid for it."""
+    return Cost(step["usd"], step["usd"], step["circuits"], step["shots"], step["jobs"])
+
+
 def _total(steps: Sequence[Mapping[str, Any]]) -> Cost:
-    usd, circuits, shots, jobs = (sum(step[name] for step in steps) for name in ("usd", "circuits", "shots", "jobs"))
-    return Cost(usd, usd, circuits, shots, jobs)
+    return sum((step["cost"] for step in steps), Cost())
 
 
 def _cells(cost: Cost) -> list[str]:

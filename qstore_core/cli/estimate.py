@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
+from qstore_core.cli.forecast import Forecast
 from qstore_core.cli.job import TrainingJob
 from qstore_core.cli.options import training_options
 from qstore_core.cli.tables import table
 from qstore_core.cost import Cost
-from qstore_core.trainer import QuantumTrainer
 
 
 @click.command(short_help="Say what a training run would take, without running it.")
@@ -18,27 +18,30 @@ from qstore_core.trainer import QuantumTrainer
 def estimate(**arguments: Any) -> None:
     """Say what `qstore train` with the same options would take: circuits, shots, jobs and dollars. Nothing is run.
 
-    Two prices are given where the provider's price list can be read in two ways; a budget counts the dearer one.
+    Two prices are given where the provider's price list can be read in two ways; a budget counts the dearer one. With
+    --budget it says whether a run fits, and if not how far it gets. It needs no key where the prices are known without.
 
     \b
     Examples:
         qstore estimate breast_cancer --shots 100
-        qstore estimate iris --qubits 4 --backend mock.remote --shots 100
+        qstore estimate iris --qubits 4 --backend mock.remote --shots 100 --budget usd=20
     """
-    job = TrainingJob.of({**arguments, "run_directory": None, "resume": False})
-    rows = []
+    job = TrainingJob.of({**arguments, "run_directory": None, "resume": False}, keyless=True)
+    rows, verdicts = [], []
     for shots in arguments["shots"]:
-        total, step = Cost(), Cost()
+        total, name = Cost(), "exact" if shots is None else f"{shots} shots"
         for parts, model, config in job.runs(shots):
-            found = QuantumTrainer(config).estimate_cost(model, len(parts.x_train))
-            test = QuantumTrainer(config).estimate_cost(model, 1, n_validation=len(parts.x_test), epochs=1).validation
-            step, total = found.step, total + found.total + test
-        name = "exact" if shots is None else f"{shots} shots"
-        rows += [[name, "one step", *_cells(step)], ["", "all, with the test", *_cells(total)]]
+            run = Forecast.of(model, config, parts)
+            total += run.total
+        rows += [[name, "one step", *_cells(run.step)], ["", "all, with the test", *_cells(total)]]
+        if config.budget is not None:
+            verdicts.append((f"{name}: " if len(arguments["shots"]) > 1 else "") + run.against(config.budget))
     click.echo(table(["SHOTS", "OF", "CIRCUITS", "SHOTS IN ALL", "JOBS", "USD LOW", "USD HIGH"], rows))
     click.echo("USD LOW is the cheaper reading of the backend's price list, USD HIGH the dearer one.")
     if arguments["gradient_method"] == "adaptive" and any(arguments["shots"]):
         click.echo("adaptive: by its first plan; later ones may take more circuits or fewer, and more shots or fewer.")
+    for verdict in verdicts:
+        click.echo(verdict)
 
 
 def _cells(cost: Cost) -> list[str]:

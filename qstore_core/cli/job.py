@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from qstore_core.checkpoint import write_atomically
+from qstore_core.cli.making import make_backend
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Budget
 from qstore_core.data import Split, train_test_split
 from qstore_core.datasets import BUNDLED, Dataset, load_bundled, load_csv
 from qstore_core.errors import ConfigurationError, RunDirectoryError, UnknownNameError
 from qstore_core.model import QuantumModel
-from qstore_core.registry import get_backend
 from qstore_core.run_directory import RunDirectory, fresh_directory
 
 MANIFEST = "command.json"
@@ -33,14 +33,16 @@ class TrainingJob:
         arguments: What the command was given, by option.
         data: The data set.
         directory: Where the runs go.
+        keyless: Whether it is only priced, which needs no credentials where a backend can do without.
     """
 
     arguments: dict[str, Any]
     data: Dataset
     directory: Path
+    keyless: bool = False
 
     @classmethod
-    def of(cls, arguments: dict[str, Any]) -> TrainingJob:
+    def of(cls, arguments: dict[str, Any], *, keyless: bool = False) -> TrainingJob:
         """The job of a command's arguments, checked as far as possible before anything runs.
 
         Raises:
@@ -48,12 +50,14 @@ class TrainingJob:
         """
         data = _load(arguments)
         if len(data.classes) > arguments["qubits"]:
+            some, none = "--classes to choose some", "--task regression"
+            others = f"or {some}" if arguments["data"] is None else f"{some}, or {none}"
             raise ConfigurationError(
                 f"{data.name} has {len(data.classes)} classes, and each needs a qubit: use --qubits "
-                f"{len(data.classes)}, --classes to choose some, or --task regression"
+                f"{len(data.classes)}, {others}"
             )
         place = arguments.get("run_directory")
-        job = cls(arguments, data, Path("runs") / data.name if place is None else place)
+        job = cls(arguments, data, Path("runs") / data.name if place is None else place, keyless)
         job.make_model()
         job.split(0)
         return job
@@ -99,7 +103,7 @@ class TrainingJob:
             min(wanted["qubits"], self.data.x.shape[1]),
             wanted["qubits"],
             len(self.data.classes) or 1,
-            get_backend(wanted["backend"], **dict(wanted["options"])),
+            make_backend(wanted["backend"], wanted["options"], keyless=self.keyless),
             depth=wanted["depth"],
             entanglement=wanted["entanglement"],
             encoding=wanted["encoding"],
@@ -147,8 +151,12 @@ class TrainingJob:
             raise RunDirectoryError(f"the run in {manifest.parent} was started with {listing}; give the same again")
 
 
-def find_job(run: Path) -> TrainingJob:
+def find_job(run: Path, **instead: Any) -> TrainingJob:
     """The job of a run that `qstore train` started: of the directory itself, or the one above that split it.
+
+    Args:
+        run: The directory.
+        **instead: Arguments that take the place of the run's own.
 
     Raises:
         RunDirectoryError: There is no such run.
@@ -156,7 +164,7 @@ def find_job(run: Path) -> TrainingJob:
     for directory in (run, *run.parents):
         manifest = directory / MANIFEST
         if manifest.exists():
-            return TrainingJob.of({**_read_manifest(manifest), "run_directory": directory})
+            return TrainingJob.of({**_read_manifest(manifest), "run_directory": directory, **instead})
     if RunDirectory(run).holds_run:
         raise RunDirectoryError(f"the run in {run} was started from Python: go on with it there, with resume=True")
     raise RunDirectoryError(f"{run} is not a run of `qstore train`: it has no {MANIFEST}; `qstore runs` lists runs")
@@ -182,6 +190,9 @@ def _load(arguments: dict[str, Any]) -> Dataset:
     if path is not None and arguments["target"] is None:
         raise ConfigurationError("--data needs --target: the column to learn")
     if path is None:
+        for option in ("target", "drop", "task"):
+            if arguments[option]:
+                raise ConfigurationError(f"--{option} belongs to --data; the columns of {name} are what they are")
         data = load_bundled(name)
     else:
         data = load_csv(path, arguments["target"], drop=arguments["drop"], task=arguments["task"])

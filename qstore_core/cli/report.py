@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import click
 
@@ -41,6 +43,19 @@ class TrainingReport:
         """Begin the splits of one number of shots."""
         self._results, self._baselines, self._seconds, self._section_cost = [], [], 0.0, Cost()
         click.echo(f"\n{'exact expectation values' if shots is None else f'{shots} shots a circuit'}")
+
+    def warm_start(self, record: Mapping[str, Any] | None) -> None:
+        """Where a run began, as its metrics say."""
+        if record is None:
+            told = "none"
+        elif record.get("run"):
+            told = f"from {record['run']}, whose task has cosine {record['similarity']:.3f} with this one"
+        elif "reason" in record:
+            told = f"none, because {record['reason']}"
+        else:
+            before, after = record["loss_before"], record["loss_after"]
+            told = f"{record['epochs']} epochs on the simulator brought the loss from {before:.3f} to {after:.3f}"
+        click.echo(f"  warm start: {told}")
 
     def split(self, reached: float, seconds: float, baseline: float | None, cost: Cost) -> None:
         """One split: what the model reached on test data, in how many seconds of training."""

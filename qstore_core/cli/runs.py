@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,8 @@ _PATH = click.Path(path_type=Path)
 def runs(root: Path) -> None:
     """List the runs below ROOT (default: runs) and how far each is.
 
+    TEST is the test accuracy, or R^2 of target values, of the model as it is.
+
     \b
     Examples:
         qstore runs
@@ -35,7 +38,7 @@ def runs(root: Path) -> None:
     if not found:
         click.echo(f"No runs below {root}. Start one with `qstore train`.")
         return
-    header = ["RUN", "STATE", "EPOCHS", "STEPS", "LOSS", "CIRCUITS", "SHOTS", "USD", "OPEN JOBS"]
+    header = ["RUN", "STATE", "EPOCHS", "STEPS", "LOSS", "TEST", "CIRCUITS", "SHOTS", "USD", "OPEN JOBS"]
     click.echo(table(header, [_row(path) for path in found]))
 
 
@@ -92,9 +95,11 @@ def _row(path: Path) -> list[str]:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
         records = _records(path)
     except (RunDirectoryError, OSError, ValueError) as error:
-        return [str(path), f"damaged: {error}", *[""] * 7]
+        return [str(path), f"damaged: {error}", *[""] * 8]
     epochs = directory.epochs()
     loss = epochs[-1]["loss"] if epochs else None
+    tests = [record for record in directory.tests() if record["step"] == checkpoint.step]
+    reached = tests[-1].get("accuracy", tests[-1].get("r_squared")) if tests else None
     spent = _spent(records, checkpoint)
     state = "finished" if checkpoint.epoch >= config["epochs"] else "unfinished"
     return [
@@ -103,6 +108,7 @@ def _row(path: Path) -> list[str]:
         f"{checkpoint.epoch}/{config['epochs']}",
         str(checkpoint.step),
         "" if loss is None else f"{loss:.4f}",
+        "" if reached is None else f"{reached:.3f}",
         f"{spent.circuits:,}",
         f"{spent.shots:,}",
         f"{spent.usd_high:.2f}",
@@ -113,6 +119,16 @@ def _row(path: Path) -> list[str]:
 def spent_by(directory: RunDirectory) -> Cost:
     """What a run has taken: by its jobs where they were paid for, else by its checkpoint."""
     return _spent(_records(directory.path), directory.load())
+
+
+def spent_by_step(directory: RunDirectory) -> dict[int, Cost]:
+    """What each step's jobs cost, whichever process sent them; empty for a run without jobs."""
+    spent: dict[int, Cost] = {}
+    for record in _records(directory.path):
+        if found := re.fullmatch(r"train step (\d+)", record.label):
+            step = int(found[1])
+            spent[step] = spent.get(step, Cost()) + record.charged
+    return spent
 
 
 def _spent(records: Sequence[JobRecord], checkpoint: Checkpoint) -> Cost:

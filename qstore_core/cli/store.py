@@ -199,7 +199,20 @@ def _records(entries: Iterable[Any]) -> Iterable[RunRecord]:
             click.echo(f"{error}", err=True)
 
 
-_HEADER = ["RUN", "STATE", "QUBITS", "DEPTH", "LOSS", "EPOCHS", "STEPS", "REACHED", "SHOTS", "USD", "RECORDED"]
+_HEADER = [
+    "RUN",
+    "STATE",
+    "QUBITS",
+    "DEPTH",
+    "LOSS",
+    "EPOCHS",
+    "STEPS",
+    "REACHED",
+    "SHOTS",
+    "USD",
+    "RECORDED",
+    "RUN DIRECTORY",
+]
 
 
 def _row(record: RunRecord) -> list[str]:
@@ -216,6 +229,7 @@ def _row(record: RunRecord) -> list[str]:
         f"{record.cost.shots:,}",
         f"{record.cost.usd_high:.2f}",
         time.strftime("%Y-%m-%d %H:%M", time.localtime(record.created)),
+        str(record.config.get("run_directory") or ""),
     ]
 
 

@@ -8,16 +8,22 @@ from typing import Any
 
 import click
 
+from qstore_core.cli.forecast import Forecast, check_test_fits, price_of_test
 from qstore_core.cli.job import TrainingJob
 from qstore_core.cli.options import training_options
 from qstore_core.cli.report import TrainingReport
 from qstore_core.config import TrainingConfig
+from qstore_core.cost import Budget
 from qstore_core.data import Split
-from qstore_core.errors import ConfigurationError
+from qstore_core.errors import BudgetExceededError, ConfigurationError, StoreError, StoreUnavailableError
 from qstore_core.losses import is_classes
 from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import TargetScaler
 from qstore_core.run import saved_scaler
+from qstore_core.run_directory import RunDirectory
+from qstore_core.store_start import close
+from qstore_core.surroundings import make_store
+from qstore_core.synchronous import run_sync
 from qstore_core.trainer import QuantumTrainer
 
 RADIANS_PER_DEVIATION = 0.5
@@ -57,6 +63,12 @@ def run_job(job: TrainingJob) -> None:
     for shots in job.arguments["shots"]:
         parts, model, config = next(job.runs(shots))
         QuantumTrainer(config).check(model, parts.x_train, _targets(parts.y_train)[0])
+        if config.store_name is not None and not job.arguments["resume"]:
+            _check_store(config)
+        if config.budget is not None:
+            check_test_fits(price_of_test(model, config, parts), config.budget)
+        if not job.arguments["resume"] and model.backend is not None and model.backend.capabilities.prices is not None:
+            _say_price(Forecast.of(model, config, parts), config.budget, model.backend.name)
     job = job.claim_directory()
     report = TrainingReport(job.data, job.make_model(), job.arguments["backend"], job.directory)
     report.header()
@@ -77,23 +89,102 @@ def _train_split(
 ) -> None:
     """Train and test on one split, and add it to the report."""
     y_train, targets = _targets(parts.y_train)
-    trainer = QuantumTrainer(config, progress=arguments["progress"])
+    keep = None if config.budget is None else price_of_test(model, config, parts)
+    trainer = QuantumTrainer(config, progress=arguments["progress"], keep=keep)
     saved = saved_scaler(config, model) if arguments["resume"] else None
     scaler = saved or trainer.scaler_for(model, parts.x_train, y_train, radians_per_deviation=RADIANS_PER_DEVIATION)
     model.scaler = scaler
     begin = time.perf_counter()
-    trainer.fit(model, parts.x_train, y_train, resume=arguments["resume"])
+    stopped = None
+    try:
+        trainer.fit(model, parts.x_train, y_train, resume=arguments["resume"])
+    except BudgetExceededError as error:
+        stopped = error
+        if not trainer.performance_tracker.steps and not arguments["resume"]:
+            raise  # nothing was trained that could be tested
     seconds = time.perf_counter() - begin
-    if targets is None:
-        reached = trainer.evaluate(model, parts.x_test, parts.y_test)["accuracy"]
-    else:
-        outputs = trainer.outputs(model, parts.x_test)[:, 0]
-        reached = _r_squared(parts.y_test, targets.inverse(outputs))
+    assert config.directory is not None
+    try:
+        reached = _tested(trainer, model, parts, targets, RunDirectory(config.directory))
+    except BudgetExceededError as error:
+        raise stopped or error from error
     baseline = None
     if arguments["baseline"]:
         seen, unseen = scaler.transform(parts.x_train), scaler.transform(parts.x_test)
         baseline = _linear_baseline(seen, parts.y_train, unseen, parts.y_test)
+    if arguments["warm_start"] is not None:
+        report.warm_start(RunDirectory(config.directory).warm_start())
     report.split(reached, seconds, baseline, trainer.spent)
+    if stopped is not None:
+        limits = " ".join(f"--budget {name}=MORE" for name, _ in arguments["budget"])
+        raise BudgetExceededError(f"{stopped}: `qstore resume {config.run_directory} {limits}`") from stopped
+
+
+def _tested(
+    trainer: QuantumTrainer, model: QuantumModel, parts: Split, targets: TargetScaler | None, directory: RunDirectory
+) -> float:
+    """What the model reaches on the test data, which metrics.jsonl keeps with what the test took."""
+    before = trainer.spent
+    if targets is None:
+        found = trainer.evaluate(model, parts.x_test, parts.y_test)
+        told = {"accuracy": found["accuracy"], "loss": found["loss"]}
+        reached = found["accuracy"]
+    else:
+        outputs = trainer.outputs(model, parts.x_test)[:, 0]
+        reached = _r_squared(parts.y_test, targets.inverse(outputs))
+        told = {"r_squared": reached}
+    took, state = trainer.spent - before, directory.load()
+    is_new = directory.record_test(
+        {
+            "step": state.step,
+            "epoch": state.epoch,
+            "samples": len(parts.x_test),
+            **told,
+            "circuits": took.circuits,
+            "shots": took.shots,
+            "jobs": took.jobs,
+            "usd": took.usd_high,
+        }
+    )
+    if is_new:
+        trainer.save()
+    return reached
+
+
+def _check_store(config: TrainingConfig) -> None:
+    """Refuse a store that cannot be used before anything is spent; one that is away may be back when it is needed."""
+
+    async def reach() -> None:
+        store = make_store(config)
+        assert store is not None
+        try:
+            await store.describe()
+        finally:
+            await close(store)
+
+    try:
+        run_sync(reach())
+    except StoreUnavailableError:
+        return
+    except StoreError as error:
+        raise StoreError(f"{error} (nothing was run; without --store nothing is recorded)") from error
+
+
+def _say_price(run: Forecast, budget: Budget | None, backend: str) -> None:
+    """The price before the run, and whether it fits the cap, on standard error; a run that costs money needs a cap.
+
+    Raises:
+        ConfigurationError: It costs money, and nothing limits it.
+    """
+    low, high = run.total.usd_low, run.total.usd_high
+    dollars = f"{high:,.2f} USD" if f"{low:.2f}" == f"{high:.2f}" else f"{low:,.2f} to {high:,.2f} USD"
+    if budget is not None:
+        click.echo(f"estimate: {dollars} a run, by `qstore estimate`. {run.against(budget)}", err=True)
+    elif high > 0:
+        raise ConfigurationError(
+            f"a run on {backend} is estimated at {dollars}, and nothing limits it: give --budget usd=AMOUNT, which is "
+            "never passed; nothing was sent"
+        )
 
 
 def _targets(y: Any) -> tuple[Any, TargetScaler | None]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from unittest import SkipTest
 
+from qstore_core.errors import QStoreError
+from qstore_core.loading import located, reason
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -79,12 +82,12 @@ def _outcome(name: str, check: Callable[..., None], fixtures: dict[str, Any]) ->
     about = (inspect.getdoc(check) or "").partition("\n")[0]
     try:
         check(**fixtures)
-    except SkipTest as reason:
-        return Outcome(name, about, "skipped", str(reason))
+    except SkipTest as skipped:
+        return Outcome(name, about, "skipped", str(skipped))
     except AssertionError as failure:
         return Outcome(name, about, "failed", _line(failure))
     except Exception as error:
-        return Outcome(name, about, "failed", f"{type(error).__name__}: {_line(error)}")
+        return Outcome(name, about, "failed", reason(error) if isinstance(error, QStoreError) else located(error))
     return Outcome(name, about, "passed")
 
 

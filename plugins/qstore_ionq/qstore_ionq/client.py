@@ -17,6 +17,10 @@ from qstore_ionq.transport import Transport, is_local
 
 SERVICE = "https://api.ionq.co"
 KEY_VARIABLE, HOST_VARIABLE = "IONQ_API_KEY", "IONQ_REMOTE_HOST"
+_NO_KEY = (
+    f"IonQ needs an API key: pass api_key=... or set {KEY_VARIABLE}; to rehearse without one, start "
+    "qstore-ionq-emulator, which takes any"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class IonQClient:
         host: The service's address; else IONQ_REMOTE_HOST, else IonQ's.
         timeout: Seconds to wait for a connection, and for an answer.
         account: A name for the account; None: a hash of the key.
+        keyless: Whether to do without a key, and refuse every request.
 
     Attributes:
         host: The service's address.
@@ -73,14 +78,15 @@ class IonQClient:
         host: str | None = None,
         timeout: float = 60.0,
         account: str | None = None,
+        keyless: bool = False,
     ) -> None:
-        self._key = _checked_key(key)
+        self._key = "" if keyless else _checked_key(key)
         self.host = _checked_host(host or os.environ.get(HOST_VARIABLE) or SERVICE)
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
             raise ConfigurationError(f"request_timeout is a number of seconds above 0, not {timeout!r}")
         self._timeout = float(timeout)
         # four bytes tell keys apart, and give none away
-        self.account = f"{self.host}#{account or hashlib.sha256(self._key.encode()).hexdigest()[:8]}"
+        self.account = f"{self.host}#{account or _account_of(self._key)}"
 
     def __repr__(self) -> str:
         return f"IonQClient({self.host})"
@@ -161,6 +167,8 @@ class IonQClient:
 
     def _client(self) -> Any:
         """A client of cirq-ionq's for one request: it keeps a mode from call to call, which must not be shared."""
+        if not self._key:
+            raise ConfigurationError(_NO_KEY)
         return self._module._IonQClient(remote_host=self.host, api_key=self._key, max_retry_seconds=0)
 
     @cached_property
@@ -178,13 +186,14 @@ class IonQClient:
         return module
 
 
+def _account_of(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:8] if key else "keyless"
+
+
 def _checked_key(key: str | None) -> str:
     found = key or os.environ.get(KEY_VARIABLE)
     if not found:
-        raise ConfigurationError(
-            f"IonQ needs an API key: pass api_key=... or set {KEY_VARIABLE}; to rehearse without one, start "
-            "qstore-ionq-emulator, which takes any"
-        )
+        raise ConfigurationError(_NO_KEY)
     if not isinstance(found, str) or not found.isascii() or not found.isprintable():
         raise ConfigurationError("the API key is printable ASCII text; this one is not: it was copied wrongly")
     return found.strip()

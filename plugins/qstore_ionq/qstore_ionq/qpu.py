@@ -42,6 +42,7 @@ class IonQQPU(IonQBackend):
         session: The id of a session that jobs belong to.
         account: What tells this account from others; None: the key, by its hash. Where keys change, give all of one
             account the same name, so that jobs of an older key are found.
+        keyless: Whether to do without a key: circuits are compiled and priced, and every request is refused.
         request_timeout: Seconds to wait for a connection, and for an answer.
         minimum: What the least price is charged for, "per_job" or "per_circuit"; None leaves both readings open, and
             budgets count the dearer one.
@@ -69,6 +70,7 @@ class IonQQPU(IonQBackend):
         settings: Mapping[str, Any] | None = None,
         session: str | None = None,
         account: str | None = None,
+        keyless: bool = False,
         request_timeout: float = 60.0,
         minimum: Minimum | None = None,
         prices: Path | str | None = None,
@@ -90,7 +92,7 @@ class IonQQPU(IonQBackend):
             ),
             settings=settings,
             session=session,
-            client=IonQClient(key=api_key, host=remote_host, timeout=request_timeout, account=account),
+            client=IonQClient(key=api_key, host=remote_host, timeout=request_timeout, account=account, keyless=keyless),
             pacing=pacing,
         )
         self.capabilities = BackendCapabilities(

@@ -31,6 +31,7 @@ class IonQSimulator(IonQBackend):
         session: The id of a session that jobs belong to.
         account: What tells this account from others; None: the key, by its hash. Where keys change, give all of one
             account the same name, so that jobs of an older key are found.
+        keyless: Whether to do without a key: circuits are compiled and priced, and every request is refused.
         request_timeout: Seconds to wait for a connection, and for an answer.
         prices: A file that takes the place of the table of targets, whole or in part.
         pacing: How often to ask.
@@ -53,6 +54,7 @@ class IonQSimulator(IonQBackend):
         settings: Mapping[str, Any] | None = None,
         session: str | None = None,
         account: str | None = None,
+        keyless: bool = False,
         request_timeout: float = 60.0,
         prices: Path | str | None = None,
         pacing: Pacing | None = None,
@@ -65,7 +67,7 @@ class IonQSimulator(IonQBackend):
             chooser=Chooser(gateset=gateset, criterion="fidelity", family=model.family, noise=model),
             settings=settings,
             session=session,
-            client=IonQClient(key=api_key, host=remote_host, timeout=request_timeout, account=account),
+            client=IonQClient(key=api_key, host=remote_host, timeout=request_timeout, account=account, keyless=keyless),
             pacing=pacing,
         )
         self.capabilities = _capabilities(table, model)

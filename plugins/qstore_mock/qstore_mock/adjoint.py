@@ -11,7 +11,7 @@ from qstore_core.arrays import FloatArray
 from qstore_core.measurement import MeasurementPlan
 from qstore_mock.parts import State
 from qstore_mock.program import Program
-from qstore_mock.readout import costates
+from qstore_mock.readout import costates, expectations
 from qstore_mock.statevector import BoundBlock, bind
 
 Passed: TypeAlias = tuple[Sequence[BoundBlock], Sequence[list[State]]]
@@ -53,6 +53,15 @@ def angle_gradients(
     kept = len(program.blocks) > 1 or len(angles) * (len(program.blocks[0].parts) + _OTHERS) <= fits
     histories = [block.history() if kept else [block.run()] for block in blocks]
     return gradients_back(program, plan, angles, cotangents, (blocks, histories))
+
+
+def pass_forwards(
+    program: Program, plan: MeasurementPlan, angles: FloatArray, dtype: Any = np.complex128
+) -> tuple[FloatArray, Passed]:
+    """Expectation values `(n_rows, n_observables)`, and what `gradients_back` goes back along."""
+    blocks = bind(program, angles, dtype)
+    histories = [block.history() for block in blocks]
+    return expectations(program, plan, [states[-1] for states in histories]), (blocks, histories)
 
 
 def gradients_back(

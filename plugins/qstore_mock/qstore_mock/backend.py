@@ -21,7 +21,7 @@ from qstore_core.randomness import combine
 from qstore_core.sampling import sample
 from qstore_mock import noise as mixed
 from qstore_mock import statevector as pure
-from qstore_mock.adjoint import angle_gradients, gradients_back
+from qstore_mock.adjoint import angle_gradients, gradients_back, pass_forwards
 from qstore_mock.noise import Noise
 from qstore_mock.parts import State
 from qstore_mock.program import Program, compile_program
@@ -31,13 +31,14 @@ from qstore_mock.shifting import final_states
 if TYPE_CHECKING:
     from qstore_mock.compiled.accelerator import Accelerated, Accelerator
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 COPIES = 5
 GRADIENT_COPIES = 6
 """How many arrays as large as the states exist at once, at the most."""
 
-_KEPT_BYTES = 2**17  # of states that are kept between a batch and its gradient, for each part of the circuit
+_KEPT_BYTES = 2**26  # of states that are kept between the way forwards and the way back
 _ROW_BYTES = 1024  # a row's angles, labels and gate matrices, which outweigh the states of very few qubits
 _SHOT_BYTES = 48  # a shot's random number and outcome, and the steps from one to the other
 _CACHE_BYTES = 2**19  # states that are worked on together stay in a core's own cache
@@ -112,14 +113,14 @@ class MockBackend(LocalBackend):
         plan = batch.plan
         if plan is not None and not plan.groups:
             return BatchResult(expectations=np.tile(plan.constants, (batch.n_rows, 1)))
-        if batch.shifts is not None and not self.noise.on_gates:
+        if batch.shifts is not None and not self.noise.on_gates and self._accelerated(compiled) is None:
             return self._execute_shifts(batch, compiled)
         copies = mixed.COPIES if self.noise.on_gates else COPIES
 
         def run(rows: slice) -> BatchResult:
             return self._execute_chunk(batch.rows(rows.start, rows.stop), compiled)
 
-        return BatchResult.concatenate(self._map(run, batch, compiled, copies))
+        return BatchResult.concatenate(_each(run, *self._chunks(batch, compiled, copies)))
 
     async def gradient(self, batch: CircuitBatch, compiled: Program, cotangents: FloatArray) -> FloatArray:
         """Exact derivatives by the adjoint method; only without noise."""
@@ -135,42 +136,43 @@ class MockBackend(LocalBackend):
                 return accelerated.gradients(plan, batch.angles[rows], cotangents[rows])
             return angle_gradients(compiled, plan, batch.angles[rows], cotangents[rows], self._dtype, fits=fits)
 
-        parts = self._map(run, batch, compiled, GRADIENT_COPIES)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return _joined(_each(run, *self._chunks(batch, compiled, GRADIENT_COPIES)))
 
     async def value_and_gradient(self, batch: CircuitBatch, compiled: Program, cotangents: Cotangents) -> BatchResult:
-        """As `execute` and `gradient`; where states are few they are kept in between, and run once."""
+        """As `execute` and `gradient`; unless states are many they are kept in between, and run once."""
         accelerated = self._accelerated(compiled)
-        if accelerated is None:
-            kept = batch.n_rows * self._row_bytes(compiled) <= _KEPT_BYTES
-        else:
-            kept = accelerated.keeps(batch.n_rows)
-        if not self.capabilities.adjoint or not kept:
+        row = self._itemsize * compiled.row_history if accelerated is None else accelerated.row_bytes
+        if not self.capabilities.adjoint or batch.n_rows * row > min(_KEPT_BYTES, self.memory_bytes // 2):
             return await super().value_and_gradient(batch, compiled, cotangents)
         self.capabilities.check(batch, backend=self.name)
         plan, angles = _differentiable(batch), batch.angles
-        if accelerated is not None:
-            values, states = accelerated.expectations_and_states(plan, angles)
-            weights = _check_cotangents(cotangents(values), batch.n_rows, plan)
-            return BatchResult(values, angle_gradients=accelerated.gradients(plan, angles, weights, states))
-        blocks = pure.bind(compiled, angles, self._dtype)
-        histories = [block.history() for block in blocks]
-        values = expectations(compiled, plan, [states[-1] for states in histories])
-        weights = _check_cotangents(cotangents(values), batch.n_rows, plan)
-        return BatchResult(values, angle_gradients=gradients_back(compiled, plan, angles, weights, (blocks, histories)))
 
-    def _map(self, run: Callable[[slice], T], batch: CircuitBatch, program: Program, copies: int) -> list[T]:
-        """What `run` gives for ranges of rows that fit the cache, in threads where there is enough to do."""
+        def there(rows: slice) -> tuple[FloatArray, Any]:
+            if accelerated is not None:
+                return accelerated.expectations_and_states(plan, angles[rows])
+            return pass_forwards(compiled, plan, angles[rows], self._dtype)
+
+        chunks, threads = self._chunks(batch, compiled, GRADIENT_COPIES)
+        passed = _each(there, chunks, threads)
+        values = _joined([found for found, _ in passed])
+        weights = _check_cotangents(cotangents(values), batch.n_rows, plan)
+
+        def back(number: int) -> FloatArray:
+            rows, (_, states) = chunks[number], passed[number]
+            if accelerated is not None:
+                return accelerated.gradients(plan, angles[rows], weights[rows], states)
+            return gradients_back(compiled, plan, angles[rows], weights[rows], states)
+
+        return BatchResult(values, angle_gradients=_joined(_each(back, range(len(chunks)), threads)))
+
+    def _chunks(self, batch: CircuitBatch, program: Program, copies: int) -> tuple[list[slice], int]:
+        """Ranges of rows that fit the cache, and how many threads they are worth."""
         if batch.n_rows * self._row_bytes(program) <= _CACHE_BYTES and self._accelerated(program) is not None:
-            return [run(slice(0, batch.n_rows))]
+            return [slice(0, batch.n_rows)], 1
         size = self._chunk(batch, program, copies)
         chunks = [slice(first, min(first + size, batch.n_rows)) for first in range(0, batch.n_rows, size)]
         worth = batch.n_rows * self._row_bytes(program) > _THREAD_BYTES
-        threads = min(self.threads, len(chunks), self._fit(batch, program, copies) // size if worth else 1)
-        if threads <= 1:
-            return [run(rows) for rows in chunks]
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(run, chunks))
+        return chunks, min(self.threads, len(chunks), self._fit(batch, program, copies) // size if worth else 1)
 
     def _chunk(self, batch: CircuitBatch, program: Program, copies: int) -> int:
         """How many rows are run together; it depends on nothing that does not change results."""
@@ -244,6 +246,18 @@ class MockBackend(LocalBackend):
         parts = [part for piece in pieces for part in run(piece)]
         order = np.concatenate([rows for rows, _ in parts])
         return BatchResult.concatenate([result for _, result in parts]).take(np.argsort(order))
+
+
+def _each(run: Callable[[S], T], items: Sequence[S], threads: int) -> list[T]:
+    """What `run` gives for each item, in so many threads."""
+    if threads <= 1:
+        return [run(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(run, items))
+
+
+def _joined(parts: Sequence[FloatArray]) -> FloatArray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _differentiable(batch: CircuitBatch) -> MeasurementPlan:

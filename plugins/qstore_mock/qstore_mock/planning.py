@@ -66,11 +66,18 @@ def plan(structure: CircuitStructure) -> tuple[Block, ...]:
     """
     gates = _numbered(structure)
     n_qubits = structure.n_qubits
-    cuts = [(_amplitudes(gates, n_qubits, cut), abs(n_qubits - 2 * cut), cut) for cut in range(1, n_qubits)]
-    size, _, cut = min(cuts, default=(2**n_qubits, 0, 0))
-    if size * GAIN > 2**n_qubits:
+    _, cut = smallest(structure)
+    if not cut:
         return (_block(0, n_qubits, gates),)
     return _block(0, cut, gates), _block(cut, n_qubits - cut, gates)
+
+
+def smallest(structure: CircuitStructure) -> tuple[int, int]:
+    """How many amplitudes a row of a structure will have, and before which qubit its register is cut; 0: it is not."""
+    n_qubits = structure.n_qubits
+    cuts = [(_amplitudes(structure, cut), abs(n_qubits - 2 * cut), cut) for cut in range(1, n_qubits)]
+    size, _, cut = min(cuts, default=(2**n_qubits, 0, 0))
+    return (size, cut) if size * GAIN <= 2**n_qubits else (2**n_qubits, 0)
 
 
 def rotations(n_qubits: int, runs: dict[int, Sequence[Slot]]) -> Rotations:
@@ -91,15 +98,15 @@ def _numbered(structure: CircuitStructure) -> list[_Gate]:
     return gates
 
 
-def _amplitudes(gates: Sequence[_Gate], n_qubits: int, cut: int) -> int:
+def _amplitudes(structure: CircuitStructure, cut: int) -> int:
     """How many amplitudes the two sides of a cut have at the end, over all branches."""
     branches = 1
-    for name, qubits, _ in gates:
-        if min(qubits) < cut <= max(qubits):
+    for name, qubits in structure.gates:
+        if len(qubits) > 1 and min(qubits) < cut <= max(qubits):
             if name not in _SPLITS:
-                return int(2 ** (2 * n_qubits))
+                return int(2 ** (2 * structure.n_qubits))
             branches *= len(_SPLITS[name][0])
-    return int(branches * (2**cut + 2 ** (n_qubits - cut)))
+    return int(branches * (2**cut + 2 ** (structure.n_qubits - cut)))
 
 
 def _block(first: int, n_qubits: int, gates: Sequence[_Gate]) -> Block:

@@ -11,11 +11,11 @@ from qstore_core.measurement import MeasurementPlan
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_mock.parts import Dense, IndexMap, Rotations
-from qstore_mock.planning import Block, plan, rotations
+from qstore_mock.planning import Block, plan, rotations, smallest
 from qstore_mock.step import Step, make_step
 from qstore_mock.turns import Slot
 
-_KEPT_QUBITS = 14
+_MOST_KEPT = 2**14  # amplitudes
 _TO_Z = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}
 
 
@@ -61,6 +61,11 @@ class Program:
         return sum(block.n_branches * 2**block.n_qubits for block in self.blocks)
 
     @cached_property
+    def row_history(self) -> int:
+        """How many amplitudes a row has before the first part and after each of them."""
+        return sum(block.n_branches * 2**block.n_qubits * (len(block.parts) + 1) for block in self.blocks)
+
+    @cached_property
     def row_entries(self) -> int:
         """How many numbers the matrices of a row have, when its angles are its own."""
         parts = [part for block in self.blocks for part in block.parts]
@@ -99,11 +104,16 @@ class Program:
 def compile_program(structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
     """The program of a structure and the bases to measure it in, planned when that is first needed.
 
-    Qubits that no gate touches and no basis reads are left out: light cones leave many of them. Programs of up to 14
-    qubits are kept, so that asking again is cheap; those of more hold arrays as large as states.
+    Qubits that no gate touches and no basis reads are left out: light cones leave many of them. Programs whose states
+    have no more than 2**14 amplitudes are kept, so that asking again is cheap; others hold arrays as large as states.
     """
-    structure, groups = _without_idle(structure, groups)
-    return _kept(structure, groups) if structure.n_qubits <= _KEPT_QUBITS else Program(structure, groups)
+    return _kept(structure, groups) or Program(*_without_idle(structure, groups))
+
+
+@lru_cache(maxsize=64)
+def _kept(structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program | None:
+    program = Program(*_without_idle(structure, groups))
+    return program if smallest(program.structure)[0] <= _MOST_KEPT else None
 
 
 def _without_idle(
@@ -118,11 +128,6 @@ def _without_idle(
     gates = tuple((name, tuple(place[qubit] for qubit in qubits)) for name, qubits in structure.gates)
     bases = (tuple((place[qubit], letter) for qubit, letter in group.basis) for group in groups)
     return CircuitStructure(len(busy), gates), tuple(map(MeasurementGroup, bases))
-
-
-@lru_cache(maxsize=64)
-def _kept(structure: CircuitStructure, groups: tuple[MeasurementGroup, ...]) -> Program:
-    return Program(structure, groups)
 
 
 def _turned(group: MeasurementGroup, block: Block) -> Rotations | None:

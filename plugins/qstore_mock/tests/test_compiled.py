@@ -18,7 +18,7 @@ from qstore_mock.program import compile_program
 
 from qstore_core import get_backend
 from qstore_core.arrays import FloatArray
-from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.batch import BatchResult, CircuitBatch, Shifts
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.errors import ConfigurationError
 from qstore_core.gates import GATES
@@ -104,6 +104,20 @@ class TestAgainstNumPy:
             batch = CircuitBatch(circuit.structure, rows_of(circuit, rng), observables)
             found, wanted = (execute(each, batch).expectations for each in (backend, reference))
             np.testing.assert_allclose(found, wanted, rtol=0, atol=10 * tolerance)  # sums of ten Pauli strings
+
+    @pytest.mark.parametrize(("precision", "tolerance"), PRECISIONS)
+    def test_shifted_rows(self, precision: str, tolerance: float, execute: Execute, rng: np.random.Generator) -> None:
+        circuit = layered(5, 2, "ry rz")
+        base = rng.normal(size=(1, circuit.structure.n_angles))
+        columns = np.arange(-1, base.shape[1])
+        amounts = np.where(columns < 0, 0.0, np.pi / 2)
+        angles = np.repeat(base, len(columns), axis=0)
+        angles[columns[1:] + 1, columns[1:]] += np.pi / 2
+        shifts = Shifts(np.zeros_like(columns), columns, amounts)
+        batch = CircuitBatch(circuit.structure, angles, (PauliSum.of("Z4"), PauliSum.of("X0 Y1")), shifts=shifts)
+        backend, reference = MockBackend(accelerator="numba", precision=precision), MockBackend()
+        found, wanted = (execute(each, batch).expectations for each in (backend, reference))
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance)
 
     @pytest.mark.parametrize(("precision", "tolerance"), PRECISIONS)
     def test_probabilities_of_the_register_and_of_groups(

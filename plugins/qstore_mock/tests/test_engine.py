@@ -86,6 +86,12 @@ class TestPlanning:
         assert (len(planning.plan(circuit.structure)) == 2) == (name in ("cnot", "cz"))
 
 
+def test_programs_are_kept_unless_their_states_are_large() -> None:
+    shallow, deep = layered(16, 2).structure, layered(15, 9).structure
+    assert compile_program(shallow, ()) is compile_program(shallow, ())
+    assert compile_program(deep, ()) is not compile_program(deep, ())
+
+
 class TestStates:
     def test_random_circuits_are_those_of_gate_after_gate(
         self, random_circuit: RandomCircuit, rng: np.random.Generator

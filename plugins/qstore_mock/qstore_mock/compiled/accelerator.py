@@ -18,7 +18,6 @@ from qstore_mock.compiled.code import Encoded, encode
 from qstore_mock.program import Program
 
 WIDEST = 12  # qubits: from there on the matrix products of the NumPy path are as fast
-_KEPT_BYTES = 2**20  # of states that are kept between a batch and its gradient
 
 
 class Accelerator:
@@ -83,10 +82,6 @@ class Accelerated:
     def row_bytes(self) -> int:
         """The memory of a row's states."""
         return int(self.encoded.n_places * 2 * self.real.itemsize * 2**self.encoded.n_qubits)
-
-    def keeps(self, n_rows: int) -> bool:
-        """Whether the states of so many rows may be kept between the way forwards and the way back."""
-        return n_rows * self.row_bytes <= _KEPT_BYTES
 
     def expectations(self, plan: MeasurementPlan, angles: FloatArray) -> FloatArray:
         """Expectation values `(n_rows, n_observables)`."""
