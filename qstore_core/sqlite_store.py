@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qstore_core.errors import ConfigurationError, StoreError
+from qstore_core.errors import StoreError
 from qstore_core.sqlite_file import FileKind, SharedFile, transaction
 from qstore_core.store import (
     Metric,
-    Store,
     StoreEntry,
     StoreInfo,
     StoreMatch,
@@ -25,10 +22,12 @@ from qstore_core.store import (
     check_dimension,
     check_metric,
     check_query,
+    check_size,
     normalised,
     scores_of,
 )
 from qstore_core.store_filter import to_sql
+from qstore_core.threaded_store import ThreadedStore, latest
 from qstore_core.vector_table import MEBIBYTE, Nearest, VectorTables
 
 KIND = FileKind(
@@ -55,7 +54,7 @@ _LOG_BYTES = 4 * MEBIBYTE
 _GIVEN = "(SELECT value FROM json_each(?))"
 
 
-class SqliteStore(Store):
+class SqliteStore(ThreadedStore):
     """A store in a file that processes and threads share, and that no crash of theirs can damage.
 
     A query compares with every vector of the namespace. Vectors that were read once stay in memory, up to `max_memory`;
@@ -70,7 +69,7 @@ class SqliteStore(Store):
     Raises:
         ConfigurationError: Options that are not permitted.
 
-    >>> import tempfile
+    >>> import asyncio, tempfile
     >>> with tempfile.TemporaryDirectory() as place:
     ...     store = SqliteStore(f"{place}/store.sqlite")
     ...     asyncio.run(store.upsert([StoreEntry("a", [1.0, 0.0]), StoreEntry("b", [0.0, 1.0])]))
@@ -87,38 +86,11 @@ class SqliteStore(Store):
         max_memory: int = 256 * MEBIBYTE,
     ) -> None:
         self._wanted_metric = None if metric is None else check_metric(metric)
-        if dimension is not None and (not isinstance(dimension, int) or dimension < 1):
-            raise ConfigurationError(f"dimension is a whole number of at least 1 or None, not {dimension!r}")
-        self._wanted_dimension = dimension
+        self._wanted_dimension = check_size(dimension)
         self._file = SharedFile(KIND, path, log_bytes=_LOG_BYTES)
         self.path = self._file.path
         self._tables = VectorTables(max_memory)
         self._searching = threading.Lock()
-
-    async def upsert(self, entries: Sequence[StoreEntry], *, namespace: str = "") -> None:
-        await asyncio.to_thread(self._upsert, list(entries), namespace)
-
-    async def query(
-        self, vector: ArrayLike, *, top_k: int = 10, where: Where | None = None, namespace: str = ""
-    ) -> list[StoreMatch]:
-        return await asyncio.to_thread(self._query, vector, top_k, where, namespace)
-
-    async def fetch(self, ids: Sequence[str], *, namespace: str = "") -> dict[str, StoreEntry]:
-        return await asyncio.to_thread(self._fetch, list(ids), namespace)
-
-    async def delete(
-        self, ids: Sequence[str] | None = None, *, where: Where | None = None, namespace: str = ""
-    ) -> None:
-        await asyncio.to_thread(self._delete, None if ids is None else list(ids), where, namespace)
-
-    async def list_ids(self, *, prefix: str = "", namespace: str = "") -> list[str]:
-        return await asyncio.to_thread(self._list_ids, prefix, namespace)
-
-    async def describe(self) -> StoreInfo:
-        return await asyncio.to_thread(self._describe)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         with self._searching:
@@ -128,16 +100,14 @@ class SqliteStore(Store):
                     self._file.disconnect()
 
     def _upsert(self, entries: list[StoreEntry], namespace: str) -> None:
-        if not entries:
-            return
-        latest = _latest(entries)
+        kept = latest(entries)
         with self._file.connected() as connection, transaction(connection):
             dimension = self._settled(connection, len(entries[0].values))
             for entry in entries:
                 check_dimension(f"entry {entry.id!r}", len(entry.values), dimension)
             space = _namespace(connection, namespace, make=True)
-            _remove(connection, space, f"id IN {_GIVEN}", [json.dumps(list(latest))])
-            for entry in latest.values():
+            _remove(connection, space, f"id IN {_GIVEN}", [json.dumps(list(kept))])
+            for entry in kept.values():
                 metadata = json.dumps(dict(entry.metadata))
                 added = connection.execute(
                     "INSERT INTO entries (namespace, id, metadata) VALUES (?, ?, ?)", (space, entry.id, metadata)
@@ -172,12 +142,9 @@ class SqliteStore(Store):
                 f"WHERE namespace = ? AND id IN {_GIVEN}",
                 (_namespace(connection, namespace), json.dumps(ids)),
             ).fetchall()
-        found = {key: StoreEntry(key, np.frombuffer(blob, "<f4"), json.loads(text)) for key, blob, text in rows}
-        return {key: found[key] for key in ids if key in found}
+        return {key: StoreEntry(key, np.frombuffer(blob, "<f4"), json.loads(text)) for key, blob, text in rows}
 
     def _delete(self, ids: list[str] | None, where: Where | None, namespace: str) -> None:
-        if ids is not None and where is not None:
-            raise StoreError("delete takes ids or a filter, not both")
         condition, arguments = to_sql(where, "metadata")
         if ids is not None:
             condition, arguments = f"id IN {_GIVEN}", [json.dumps(ids)]
@@ -229,11 +196,6 @@ class SqliteStore(Store):
         values = (("metric", metric), ("dimension", str(dimension)))
         connection.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", values)
         return dimension
-
-
-def _latest(entries: list[StoreEntry]) -> dict[str, StoreEntry]:
-    """The entries by id; of two with one id the later counts."""
-    return {entry.id: entry for entry in entries}
 
 
 def _snapshot(connection: sqlite3.Connection) -> Any:

@@ -145,7 +145,11 @@ class Store(Protocol):
     async def delete(
         self, ids: Sequence[str] | None = None, *, where: Where | None = None, namespace: str = ""
     ) -> None:
-        """Drop the entries with these ids or that a filter lets through; with neither every one of the namespace."""
+        """Drop the entries with these ids or that a filter lets through; with neither every one of the namespace.
+
+        Raises:
+            StoreError: Both were given.
+        """
         ...
 
     async def list_ids(self, *, prefix: str = "", namespace: str = "") -> list[str]:
@@ -182,6 +186,17 @@ def check_metric(metric: object) -> Metric:
         if metric == known:
             return known
     raise ConfigurationError(f"metric is one of {', '.join(METRICS)}, not {metric!r}")
+
+
+def check_size(dimension: object) -> int | None:
+    """`dimension`, if a store's vectors can have it; None leaves it to the first vector.
+
+    >>> check_size(64)
+    64
+    """
+    if dimension is None or (isinstance(dimension, int) and not isinstance(dimension, bool) and dimension >= 1):
+        return dimension
+    raise ConfigurationError(f"dimension is a whole number of at least 1 or None, not {dimension!r}")
 
 
 def check_query(vector: ArrayLike, top_k: int, dimension: int | None) -> Vectors:

@@ -1,4 +1,4 @@
-"""Random circuits and observables, and the same ones in Cirq and Qiskit, gate by gate with their own gate classes.
+"""What several test modules start from, and circuits in Cirq and Qiskit, gate by gate with their own gate classes.
 
 Bit order: qstore and Cirq read qubit 0 as the most significant bit. Qiskit reads it as the least significant one, so
 its states and matrices come back through `reverse_qargs`.
@@ -6,76 +6,26 @@ its states and matrices come back through `reverse_qargs`.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import fake_backends
 import numpy as np
 import pytest
 
-from qstore_core.angles import Angle, Symbol
 from qstore_core.backend import LocalBackend
-from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.circuit import QuantumCircuit
-from qstore_core.gates import GATES
 from qstore_core.observables import PauliString, PauliSum
+from qstore_core.sqlite_cache import SqliteCache
 
 if TYPE_CHECKING:
     import cirq
     import qiskit
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(2026)
-
-
-@pytest.fixture(scope="session")
-def random_circuit() -> Callable[..., QuantumCircuit]:
-    """`random_circuit(rng, n_qubits, length=30, symbols=())`: any gates of the set that fit, anywhere."""
-
-    def random_angle(rng: np.random.Generator, symbols: Sequence[Symbol]) -> Angle:
-        angle = Angle.of(rng.normal(scale=2.0))
-        for index in rng.permutation(len(symbols))[: rng.integers(3)]:
-            angle = angle + float(rng.normal()) * symbols[index]
-        return angle
-
-    def build(
-        rng: np.random.Generator, n_qubits: int, length: int = 30, symbols: Sequence[Symbol] = ()
-    ) -> QuantumCircuit:
-        circuit = QuantumCircuit(n_qubits)
-        names = [name for name, gate in GATES.items() if gate.n_qubits <= n_qubits]
-        for name in map(str, rng.choice(names, size=length)):
-            qubits = rng.permutation(n_qubits)[: GATES[name].n_qubits]
-            circuit = circuit.append(name, qubits, random_angle(rng, symbols) if GATES[name].has_angle else None)
-        return circuit
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def random_observables() -> Callable[..., tuple[PauliSum, ...]]:
-    """`random_observables(rng, n_qubits, size=4)`: Pauli sums in several bases, each with an identity term."""
-
-    def random_string(rng: np.random.Generator, n_qubits: int) -> PauliString:
-        qubits = rng.permutation(n_qubits)[: rng.integers(1, n_qubits + 1)]
-        return PauliString({int(qubit): "XYZ"[rng.integers(3)] for qubit in qubits}, rng.normal())
-
-    def build(rng: np.random.Generator, n_qubits: int, size: int = 4) -> tuple[PauliSum, ...]:
-        constants = [PauliString("I", rng.normal()) for _ in range(size)]
-        return tuple(PauliSum([constant, *(random_string(rng, n_qubits) for _ in range(3))]) for constant in constants)
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def execute() -> Callable[..., BatchResult]:
-    """`execute(backend, batch)`: compile and run."""
-
-    def run(backend: LocalBackend, batch: CircuitBatch) -> BatchResult:
-        return asyncio.run(backend.execute(batch, backend.compile(batch.structure, batch.groups)))
-
-    return run
+    from faulty_provider import Provider
+    from plugins_in_memory import Installed
 
 
 @pytest.fixture(scope="session")
@@ -163,3 +113,82 @@ def to_qiskit() -> Callable[[QuantumCircuit], qiskit.QuantumCircuit]:
         return result
 
     return translate
+
+
+@pytest.fixture
+def provider() -> Provider:
+    """What a provider in this process keeps, and the faults it is told to make."""
+    from faulty_provider import Provider
+
+    return Provider()
+
+
+@pytest.fixture(autouse=True)
+def _every_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QSTORE_PLUGINS", raising=False)
+
+
+@pytest.fixture
+def make_module(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
+    """`make_module(name, **members)`: an importable module that holds these."""
+
+    def make(name: str, **members: object) -> ModuleType:
+        made = ModuleType(name)
+        vars(made).update(members)
+        monkeypatch.setitem(sys.modules, name, made)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def healthy_plugin(make_module: Callable[..., ModuleType]) -> Installed:
+    """A distribution in memory whose plugin registers two backends."""
+    from plugins_in_memory import backends, installed
+
+    make_module("qstore_healthy", register_backends=backends("healthy", "healthy.fast"))
+    return installed("healthy")
+
+
+@pytest.fixture
+def cache_path(tmp_path: Path) -> Path:
+    return tmp_path / "results.sqlite"
+
+
+@pytest.fixture
+def open_cache(cache_path: Path) -> Iterator[Callable[..., SqliteCache]]:
+    """`open_cache(**options)`: a cache at `cache_path`, closed at the end."""
+    caches: list[SqliteCache] = []
+
+    def build(**options: Any) -> SqliteCache:
+        caches.append(SqliteCache(cache_path, **options))
+        return caches[-1]
+
+    yield build
+    for cache in caches:
+        cache.close()
+
+
+@pytest.fixture
+def mock() -> LocalBackend:
+    """The exact simulator."""
+    return fake_backends.mock()
+
+
+@pytest.fixture(scope="session")
+def reducible(
+    random_circuit: Callable[..., QuantumCircuit], random_observables: Callable[..., tuple[PauliSum, ...]]
+) -> list[tuple[QuantumCircuit, tuple[PauliSum, ...]]]:
+    """300 circuits of all gates on 1 to 6 qubits; a third reads one short Pauli string, so much drops out."""
+    rng = np.random.default_rng(41)
+    made = []
+    for index in range(300):
+        n_qubits = int(rng.integers(1, 7))
+        circuit = random_circuit(rng, n_qubits, length=int(rng.integers(1, 40)))
+        if index % 3:
+            observables = random_observables(rng, n_qubits, size=int(rng.integers(1, 4)))
+        else:
+            word = {int(qubit): "XYZ"[rng.integers(3)] for qubit in rng.permutation(n_qubits)[:2]}
+            observables = (PauliSum.of(PauliString(word, rng.normal())),)
+        made.append((circuit, observables))
+    return made

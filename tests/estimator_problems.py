@@ -9,11 +9,12 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from fake_backends import mock
 from numpy.typing import NDArray
 
 from qstore_core.angles import Feature, Parameter
 from qstore_core.backend import LocalBackend
-from qstore_core.batch import BatchResult, CircuitBatch, estimates
+from qstore_core.batch import BatchResult, estimates
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.executor import Executor
 from qstore_core.gates import GATES
@@ -22,7 +23,6 @@ from qstore_core.losses import CallableLoss, CrossEntropy, Loss, MeanSquaredErro
 from qstore_core.observables import PauliString, PauliSum
 from qstore_core.problem import GradientEstimator, GradientResult, Problem
 from qstore_core.randomness import StepKey
-from qstore_core.registry import get_backend
 
 Array = NDArray[np.float64]
 KEY = StepKey(seed=7, stage="train", step=3)
@@ -34,41 +34,6 @@ def smooth(outputs: Array, targets: Array) -> float:
 
 
 LOSSES: dict[str, Loss] = {"mse": MeanSquaredError(), "cross_entropy": CrossEntropy(), "callable": CallableLoss(smooth)}
-
-
-class Counting(LocalBackend):
-    """The simulator, with a note of every batch it saw."""
-
-    def __init__(self) -> None:
-        self.inner = mock()
-        self.capabilities = self.inner.capabilities
-        self.fingerprint = self.inner.fingerprint
-        self.batches: list[CircuitBatch] = []
-
-    def compile(self, *arguments: Any) -> Any:
-        return self.inner.compile(*arguments)
-
-    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
-        self.batches.append(batch)
-        return await self.inner.execute(batch, compiled)
-
-    async def gradient(self, batch: CircuitBatch, compiled: Any, cotangents: Array) -> Array:
-        self.batches.append(batch)
-        return await self.inner.gradient(batch, compiled, cotangents)
-
-    @property
-    def circuits(self) -> int:
-        return sum(batch.n_circuits for batch in self.batches)
-
-    @property
-    def shots(self) -> int:
-        return sum(batch.n_shots for batch in self.batches)
-
-
-def mock(**options: Any) -> LocalBackend:
-    backend = get_backend("mock", **options)
-    assert isinstance(backend, LocalBackend)
-    return backend
 
 
 def every_gate(rng: np.random.Generator, n_qubits: int = 3) -> QuantumCircuit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from estimator_problems import KEY, drive, layered, mock, problem_of
 from qstore_mock.backend import MockBackend
+from run_files import steps_of
 
 from qstore_core import Budget, QuantumModel, QuantumTrainer, TrainingConfig
 from qstore_core.backend import Prices
@@ -38,11 +38,6 @@ def trained(backend: MockBackend | None = None, **settings: Any) -> QuantumTrain
     trainer = QuantumTrainer(config, progress=False)
     trainer.fit(QuantumModel(3, 3, 2, backend or MockBackend()), X, Y)
     return trainer
-
-
-def steps_of(directory: Path) -> list[dict[str, Any]]:
-    lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [line for line in map(json.loads, lines) if line["kind"] == "step"]
 
 
 @pytest.fixture

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_backends import Watched
+from run_files import state_of, steps_of
 
 from qstore_core import registry
 from qstore_core.arrays import FloatArray
 from qstore_core.backend import LocalBackend
-from qstore_core.batch import BatchResult, CircuitBatch
-from qstore_core.checkpoint import Checkpoint, load_checkpoint
+from qstore_core.batch import CircuitBatch
+from qstore_core.checkpoint import load_checkpoint
 from qstore_core.config import TrainingConfig
 from qstore_core.data import ArrayLoader
 from qstore_core.errors import ConfigurationError
@@ -77,33 +77,19 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_default", extended)
 
 
-class Stopping(LocalBackend):
+class Stopping(Watched):
     """The simulator, with a note of what it ran; it is interrupted at its n-th job, once."""
 
     def __init__(self, stop_at: int = 0) -> None:
-        inner = get_backend("mock")
-        assert isinstance(inner, LocalBackend)
-        self.inner, self.stop_at = inner, stop_at
-        self.capabilities, self.fingerprint = inner.capabilities, inner.fingerprint
-        self.batches: list[CircuitBatch] = []
+        super().__init__()
+        self.stop_at = stop_at
         self.calls = 0
-
-    def compile(self, *arguments: Any) -> Any:
-        return self.inner.compile(*arguments)
-
-    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
-        self._note(batch)
-        return await self.inner.execute(batch, compiled)
-
-    async def gradient(self, batch: CircuitBatch, compiled: Any, cotangents: FloatArray) -> FloatArray:
-        self._note(batch)
-        return await self.inner.gradient(batch, compiled, cotangents)
 
     def _note(self, batch: CircuitBatch) -> None:
         self.calls += 1
         if self.calls == self.stop_at:
             raise KeyboardInterrupt
-        self.batches.append(batch)
+        super()._note(batch)
 
 
 def run(place: Path, backend: LocalBackend | None = None, *, resume: bool = False, **changes: Any) -> QuantumTrainer:
@@ -112,23 +98,6 @@ def run(place: Path, backend: LocalBackend | None = None, *, resume: bool = Fals
     model = QuantumModel(2, 2, 2, backend or get_backend("mock"), depth=1)
     asyncio.run(trainer.train(model, ArrayLoader(X, Y, batch_size=7), resume=resume))
     return trainer
-
-
-def state_of(directory: Path) -> dict[str, Any]:
-    """A checkpoint as values that `==` compares to the last bit."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value.dtype.str, value.shape, value.tobytes()
-        return {key: plain(entry) for key, entry in value.items()} if isinstance(value, dict) else value
-
-    checkpoint = load_checkpoint(directory / "checkpoint.npz")
-    return {each.name: plain(getattr(checkpoint, each.name)) for each in fields(Checkpoint)}
-
-
-def steps_of(directory: Path) -> list[dict[str, Any]]:
-    records = map(json.loads, (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [record for record in records if record["kind"] == "step"]
 
 
 def within_a_batch(steps: list[dict[str, Any]]) -> list[int]:
@@ -156,21 +125,21 @@ def test_every_epoch_has_every_sample_once(tmp_path: Path, method: str) -> None:
     assert [step["step"] for step in steps] == list(range(1, len(steps) + 1))
     for epoch in range(1, EPOCHS + 1):
         assert sum(step["samples"] for step in steps if step["epoch"] == epoch) == len(X)
-    assert len(backend.batches) == len(steps) > 2 * EPOCHS
+    assert len(backend.jobs) == len(steps) > 2 * EPOCHS
     place = 0
     for epoch in range(EPOCHS):
         order = np.concatenate([x for x, _ in ArrayLoader(X, Y, batch_size=7).epoch(epoch, 5)])[:, 0]
         seen: list[float] = []
         while len(seen) < len(X):
-            batch, samples = backend.batches[place], steps[place]["samples"]
+            batch, samples = backend.jobs[place], steps[place]["samples"]
             assert batch.n_rows % samples == 0
             seen += [float(angle) for angle in batch.angles[:samples, 0]]
             place += 1
         assert seen == order.tolist()
     assert sum(step["circuits"] for step in steps) == trainer.spent.circuits
-    assert trainer.spent.circuits == sum(batch.n_circuits for batch in backend.batches)
+    assert trainer.spent.circuits == sum(batch.n_circuits for batch in backend.jobs)
     assert sum(step["shots"] for step in steps) == trainer.spent.shots
-    assert trainer.spent.shots == sum(batch.n_shots for batch in backend.batches)
+    assert trainer.spent.shots == sum(batch.n_shots for batch in backend.jobs)
 
 
 def test_steps_have_the_sizes_that_were_chosen(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ class Fake:
 def found(monkeypatch: pytest.MonkeyPatch) -> Registry:
     alone = Registry(lambda: ())
     monkeypatch.setattr(registry, "_default", alone)
-    monkeypatch.delenv("QSTORE_PLUGINS", raising=False)
     return alone
 
 

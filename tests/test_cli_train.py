@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from run_files import steps_of
 
 from qstore_core import cli
 from qstore_core.checkpoint import load_checkpoint
@@ -57,11 +58,6 @@ def trained(*arguments: str) -> list[str]:
 def config_of(directory: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     return document
-
-
-def steps_of(directory: Path) -> list[dict[str, Any]]:
-    records = map(json.loads, (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [record for record in records if record["kind"] == "step"]
 
 
 class TestDataSets:

@@ -10,7 +10,6 @@ import pytest
 from estimator_problems import (
     LOSSES,
     Array,
-    Counting,
     draw,
     drive,
     exact_outputs,
@@ -20,6 +19,7 @@ from estimator_problems import (
     reduced,
     z_scores,
 )
+from fake_backends import Watched
 
 from qstore_core.angles import Feature, Parameter
 from qstore_core.circuit import QuantumCircuit
@@ -77,11 +77,11 @@ class TestNothingMoves:
         for loss in LOSSES.values():
             problem = reduced(problem_of(circuit, ["Z0", "Z0 Z1"], rng, loss=loss, shots=shots, frozen=frozen))
             assert not problem.active.any()
-            backend = Counting()
+            backend = Watched()
             result = sensible(drive(estimator, problem, np.ones(len(problem.trained)), backend=backend), shots)
             assert result.gradients.tolist() == [0.0] * len(problem.trained)
             assert not result.variance
-            assert result.n_jobs == len(backend.batches) == 1
+            assert result.n_jobs == len(backend.jobs) == 1
             assert result.n_circuit_executions == backend.circuits == result.metadata["samples"]
 
     def test_nor_does_an_output_that_is_a_number(

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from estimator_problems import KEY, LOSSES, Counting, differences, drive, problem_of
+from estimator_problems import KEY, LOSSES, differences, drive, problem_of
+from fake_backends import Watched
 
 from qstore_core.angles import Feature, Parameter
 from qstore_core.circuit import QuantumCircuit
@@ -42,13 +43,13 @@ def circuit() -> QuantumCircuit:
     return QuantumCircuit(2).rx(0, x).ry(0, a).rz(0, b).crx(0, 1, b).rxx(0, 1, b).cry(1, 0, b - c).rx(1, 0.2)
 
 
-def counted(estimator: GradientEstimator, problem: Problem, backend: Counting | None = None) -> GradientResult:
+def counted(estimator: GradientEstimator, problem: Problem, backend: Watched | None = None) -> GradientResult:
     """A step whose counts are those of the backend."""
-    backend = backend or Counting()
+    backend = backend or Watched()
     result = drive(estimator, problem, np.linspace(0.3, 1.2, len(problem.trained)), backend=backend)
     assert result.n_circuit_executions == backend.circuits
     assert result.n_shots == backend.shots
-    assert result.n_jobs == len(backend.batches)
+    assert result.n_jobs == len(backend.jobs)
     return result
 
 
@@ -88,11 +89,11 @@ class TestCircuits:
     def test_a_job_for_each_circuit_is_as_many_jobs(
         self, estimator: GradientEstimator, circuits: Count, circuit: QuantumCircuit, rng: np.random.Generator
     ) -> None:
-        problem, backend = problem_of(circuit, ["Z0"], rng, n_samples=2, shots=5), Counting()
+        problem, backend = problem_of(circuit, ["Z0"], rng, n_samples=2, shots=5), Watched()
         executor = Executor(backend, options=ExecutorOptions(one_circuit_per_job=True))
         rounds = estimator.gradient(problem, np.ones(3), estimator.start(problem, np.ones(3)), KEY)
         result, _ = asyncio.run(executor.drive(rounds))
-        assert result.n_jobs == len(backend.batches) == result.n_circuit_executions == circuits(2)
+        assert result.n_jobs == len(backend.jobs) == result.n_circuit_executions == circuits(2)
 
     @pytest.mark.parametrize(
         ("coordinates", "circuits"), [((0,), 1 + 2), ((1,), 1 + 4 + 2 * 4), ((2,), 1 + 4)], ids=["a", "b", "c"]
@@ -102,7 +103,7 @@ class TestCircuits:
     ) -> None:
         problem, found = problem_of(circuit, ["Z0", "Z1"], rng, shots=10), {}
         for step in range(40):  # one of three parameters is not drawn in 40 steps once in 10^7
-            backend = Counting()
+            backend = Watched()
             result = drive(ParameterShift(coordinates=1), problem, np.ones(3), key=KEY.at(step), backend=backend)
             assert result.n_circuit_executions == backend.circuits
             assert result.n_shots == backend.shots == 10 * backend.circuits
@@ -113,12 +114,12 @@ class TestCircuits:
     def test_every_sampled_one_has_a_draw_label_of_its_own(
         self, estimator: GradientEstimator, circuit: QuantumCircuit, rng: np.random.Generator
     ) -> None:
-        backend = Counting()
+        backend = Watched()
         problem = problem_of(circuit, ["Z0"], rng, n_samples=4, shots=5)
         for step in range(3):
             drive(estimator, problem, np.ones(3), key=KEY.at(step), backend=backend)
-        labels = np.concatenate([batch.draws for batch in backend.batches if batch.draws is not None])
-        assert len(set(labels.tolist())) == len(labels) == sum(batch.n_rows for batch in backend.batches)
+        labels = np.concatenate([batch.draws for batch in backend.jobs if batch.draws is not None])
+        assert len(set(labels.tolist())) == len(labels) == sum(batch.n_rows for batch in backend.jobs)
 
 
 class TestFrozenParameters:

@@ -9,111 +9,58 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from priced_batches import CIRCUIT, Priced, batch, run
 
 from qstore_core.account import Account
 from qstore_core.angles import Parameter
 from qstore_core.arrays import FloatArray
-from qstore_core.backend import Backend, LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct, estimates
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Budget, Cost
-from qstore_core.counts import Counts
 from qstore_core.errors import BackendError, BudgetExceededError, CapabilityError
-from qstore_core.executor import Executor, ExecutorOptions
-from qstore_core.observables import PauliSum
+from qstore_core.executor import Executor
 from qstore_core.problem import GradientResult, Rounds
-from qstore_core.registry import get_backend
 from qstore_core.tracker import PerformanceTracker
 
-CIRCUIT = QuantumCircuit(2).ry(0, Parameter("a")).ry(1, Parameter("b")).cnot(0, 1)
 OTHER = QuantumCircuit(2).rx(0, Parameter("a")).rx(1, Parameter("b"))
-
-
-class Watched(LocalBackend):
-    """The simulator with limits and a price, and a note of everything it is asked for."""
-
-    def __init__(self, **limits: Any) -> None:
-        inner = get_backend("mock")
-        assert isinstance(inner, LocalBackend)
-        self.inner = inner
-        self.capabilities = replace(inner.capabilities, **limits)
-        self.fingerprint = "watched(mock)"
-        self.compiled: list[Any] = []
-        self.jobs: list[CircuitBatch] = []
-
-    def compile(self, *arguments: Any) -> Any:
-        self.compiled.append(arguments)
-        return self.inner.compile(*arguments)
-
-    def price(self, compiled: Any, batch: CircuitBatch) -> Cost:
-        dollars = 0.3 * batch.n_circuits + 0.001 * batch.n_shots
-        return Cost(usd_low=dollars / 2, usd_high=dollars, circuits=batch.n_circuits, shots=batch.n_shots, jobs=1)
-
-    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
-        self.jobs.append(batch)
-        return await self.inner.execute(batch, compiled)
-
-    async def gradient(self, batch: CircuitBatch, compiled: Any, cotangents: NDArray[np.float64]) -> Any:
-        self.jobs.append(batch)
-        return await self.inner.gradient(batch, compiled, cotangents)
-
-
-def batch(
-    n_rows: int = 5,
-    *,
-    circuit: QuantumCircuit = CIRCUIT,
-    observables: Sequence[str] | None = ("Z0", "Z0 Z1"),
-    shots: int | None = None,
-) -> CircuitBatch:
-    angles = circuit.angles(parameters=np.random.default_rng(n_rows).normal(size=(n_rows, 2)))
-    chosen = None if observables is None else tuple(map(PauliSum.of, observables))
-    draws = None if shots is None else np.arange(n_rows, dtype=np.uint64)
-    return CircuitBatch(circuit.structure, angles, chosen, shots, draws)
-
-
-def run(
-    backend: Backend, *batches: Any, cache: QuantumCircuitCache | None = None, **options: Any
-) -> tuple[BatchResult, ...]:
-    return asyncio.run(Executor(backend, options=ExecutorOptions(**options), cache=cache).run(batches))
 
 
 class TestCompiling:
     def test_a_structure_is_compiled_once_however_often_it_runs(self) -> None:
-        backend = Watched()
+        backend = Priced()
         executor = Executor(backend, cache=QuantumCircuitCache())
         asyncio.run(executor.run((batch(), batch(3), batch(7, shots=10))))
         asyncio.run(executor.run((batch(2),)))
         assert [structure for structure, _ in backend.compiled] == [CIRCUIT.structure]
 
     def test_executors_that_share_a_cache_share_what_was_compiled(self) -> None:
-        backend, cache = Watched(), QuantumCircuitCache()
+        backend, cache = Priced(), QuantumCircuitCache()
         run(backend, batch(), cache=cache)
         run(backend, batch(4), cache=cache)
         assert len(backend.compiled) == 1
         assert cache.get_stats()["compiled_circuits"] == 1
 
     def test_equal_structures_of_different_circuits_are_one(self) -> None:
-        backend = Watched()
+        backend = Priced()
         again = QuantumCircuit(2).ry(0, 2 * Parameter("c") + 1).ry(1, Parameter("d")).cnot(0, 1)
         run(backend, batch(), batch(circuit=again), cache=QuantumCircuitCache())
         assert len(backend.compiled) == 1
 
     def test_another_structure_or_basis_is_compiled_anew(self) -> None:
-        backend = Watched()
+        backend = Priced()
         requests = batch(), batch(circuit=OTHER), batch(observables=("X0",)), batch(4)
         run(backend, *requests, cache=QuantumCircuitCache())
         assert len(backend.compiled) == 3
 
     def test_observables_that_are_read_in_one_basis_share_it(self) -> None:
-        backend = Watched()
+        backend = Priced()
         requests = batch(), batch(observables=("Z1", "Z0")), batch(observables=None)
         run(backend, *requests, cache=QuantumCircuitCache())
         assert len(backend.compiled) == 1
 
     def test_the_least_recently_used_is_forgotten(self) -> None:
-        backend = Watched()
+        backend = Priced()
         first, second, third = batch(shots=10), batch(circuit=OTHER, shots=10), batch(observables=("X0",), shots=10)
         executor = Executor(backend, cache=QuantumCircuitCache(max_compiled_circuits=2, max_results=0))
         for each in (first, second, first, third, first):
@@ -123,12 +70,12 @@ class TestCompiling:
         assert len(backend.compiled) == 4
 
     def test_without_a_cache_each_run_compiles(self) -> None:
-        backend = Watched()
+        backend = Priced()
         run(backend, batch(), batch())
         assert len(backend.compiled) == 2
 
     def test_a_backend_that_changed_compiles_anew(self) -> None:
-        backend = Watched()
+        backend = Priced()
         executor = Executor(backend, cache=QuantumCircuitCache())
         asyncio.run(executor.run((batch(),)))
         backend.fingerprint = "watched(calibrated again)"
@@ -138,7 +85,7 @@ class TestCompiling:
 
 class TestReusing:
     def test_circuits_that_ran_before_are_looked_up_and_only_the_others_run(self) -> None:
-        backend = Watched()
+        backend = Priced()
         executor = Executor(backend, cache=QuantumCircuitCache())
         (first,) = asyncio.run(executor.run((batch(5),)))
         known = batch(5)
@@ -151,16 +98,16 @@ class TestReusing:
         assert (executor.spent.circuits, executor.tracker.circuits_reused) == (7, 3)
 
     def test_equal_rows_of_a_batch_run_once_and_come_back_in_their_places(self) -> None:
-        backend = Watched()
+        backend = Priced()
         angles = np.array([[0.1, 0.2], [0.3, 0.4], [0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
         repeated = replace(batch(5), angles=angles)
         (merged,) = run(backend, repeated, cache=QuantumCircuitCache())
-        (plain,) = run(Watched(), repeated)
+        (plain,) = run(Priced(), repeated)
         assert [job.n_rows for job in backend.jobs] == [3]
         np.testing.assert_allclose(merged.expectations, plain.expectations, rtol=0, atol=1e-12)  # type: ignore[arg-type]
 
     def test_sampled_rows_are_the_same_only_with_the_same_draw_label(self) -> None:
-        backend, cache = Watched(), QuantumCircuitCache()
+        backend, cache = Priced(), QuantumCircuitCache()
         sampled = batch(4, shots=20)
         (first,) = run(backend, sampled, cache=cache)
         (again,) = run(backend, sampled, cache=cache)
@@ -171,7 +118,7 @@ class TestReusing:
         assert again.counts[0].to_dicts() == first.counts[0].to_dicts()
 
     def test_nothing_is_shared_between_shots_observables_structures_or_backends(self) -> None:
-        backend, cache = Watched(), QuantumCircuitCache()
+        backend, cache = Priced(), QuantumCircuitCache()
         run(backend, batch(4), cache=cache)
         for other in (batch(4, shots=20), batch(4, observables=("X0", "Z0")), batch(4, circuit=OTHER)):
             run(backend, other, cache=cache)
@@ -183,12 +130,12 @@ class TestReusing:
 class TestSplitting:
     @pytest.mark.parametrize(("limit", "sizes"), [(None, [5]), (1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (9, [5])])
     def test_a_job_holds_as_many_circuits_as_the_backend_takes(self, limit: int | None, sizes: list[int]) -> None:
-        backend = Watched(max_circuits_per_job=limit)
+        backend = Priced(max_circuits_per_job=limit)
         run(backend, batch())
         assert [job.n_circuits for job in backend.jobs] == sizes
 
     def test_every_basis_counts_as_a_circuit(self) -> None:
-        backend = Watched(max_circuits_per_job=4)
+        backend = Priced(max_circuits_per_job=4)
         run(backend, batch(observables=("Z0", "X0"), shots=10))
         assert [(job.n_rows, job.n_circuits) for job in backend.jobs] == [(2, 4), (2, 4), (1, 2)]
 
@@ -198,7 +145,7 @@ class TestSplitting:
         self, limit: int, observables: Sequence[str] | None
     ) -> None:
         wanted = batch(7, observables=observables, shots=40)
-        (whole,), (split,) = run(Watched(), wanted), run(Watched(max_circuits_per_job=limit), wanted)
+        (whole,), (split,) = run(Priced(), wanted), run(Priced(max_circuits_per_job=limit), wanted)
         assert whole.counts is not None
         assert split.counts is not None
         for one, other in zip(whole.counts, split.counts, strict=True):
@@ -207,13 +154,13 @@ class TestSplitting:
     @pytest.mark.parametrize("limit", [1, 2, 3])
     def test_exact_rows_are_the_same_however_they_are_split(self, limit: int) -> None:
         wanted, register = batch(7, observables=("Z0", "Y1 X0")), batch(7, observables=None)
-        whole, split = run(Watched(), wanted, register), run(Watched(max_circuits_per_job=limit), wanted, register)
+        whole, split = run(Priced(), wanted, register), run(Priced(max_circuits_per_job=limit), wanted, register)
         np.testing.assert_allclose(split[0].expectations, whole[0].expectations, rtol=0, atol=1e-12)  # type: ignore[arg-type]
         np.testing.assert_allclose(split[1].probabilities, whole[1].probabilities, rtol=0, atol=1e-12)  # type: ignore[arg-type]
 
     def test_derivatives_are_the_same_however_they_are_split(self) -> None:
         wanted = VectorJacobianProduct(batch(7), np.random.default_rng(3).normal(size=(7, 2)))
-        (whole,), (split,) = run(Watched(), wanted), run(Watched(max_circuits_per_job=2), wanted)
+        (whole,), (split,) = run(Priced(), wanted), run(Priced(max_circuits_per_job=2), wanted)
         np.testing.assert_allclose(split.angle_gradients, whole.angle_gradients, rtol=0, atol=1e-12)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("limit", [None, 2])
@@ -224,27 +171,27 @@ class TestSplitting:
             given.append(values)
             return 2 * values
 
-        (values,) = run(Watched(), wanted)
+        (values,) = run(Priced(), wanted)
         assert values.expectations is not None
-        (gradients,) = run(Watched(), VectorJacobianProduct(wanted, 2 * values.expectations))
-        (both,) = run(Watched(max_circuits_per_job=limit), VectorJacobianProduct(wanted, slopes))
+        (gradients,) = run(Priced(), VectorJacobianProduct(wanted, 2 * values.expectations))
+        (both,) = run(Priced(max_circuits_per_job=limit), VectorJacobianProduct(wanted, slopes))
         np.testing.assert_allclose(both.expectations, values.expectations, rtol=0, atol=1e-12)  # type: ignore[arg-type]
         np.testing.assert_allclose(both.angle_gradients, gradients.angle_gradients, rtol=0, atol=1e-12)  # type: ignore[arg-type]
         assert len(given) == 1
         np.testing.assert_array_equal(given[0], both.expectations)  # type: ignore[arg-type]
 
     def test_for_comparison_every_row_can_have_a_job_of_its_own(self) -> None:
-        backend = Watched()
+        backend = Priced()
         (split,) = run(backend, batch(), one_circuit_per_job=True)
         assert [job.n_rows for job in backend.jobs] == [1] * 5
-        np.testing.assert_allclose(split.expectations, run(Watched(), batch())[0].expectations, rtol=0, atol=1e-12)  # type: ignore[arg-type]
+        np.testing.assert_allclose(split.expectations, run(Priced(), batch())[0].expectations, rtol=0, atol=1e-12)  # type: ignore[arg-type]
 
     def test_results_come_in_the_order_of_the_requests(self) -> None:
         requests = batch(3), VectorJacobianProduct(batch(4), np.ones((4, 2))), batch(5, circuit=OTHER, shots=20)
-        assert [result.n_rows for result in run(Watched(max_circuits_per_job=2), *requests)] == [3, 4, 5]
+        assert [result.n_rows for result in run(Priced(max_circuits_per_job=2), *requests)] == [3, 4, 5]
 
     def test_multiples_of_the_identity_need_no_circuit(self) -> None:
-        executor = Executor(Watched())
+        executor = Executor(Priced())
         wanted = batch(3, observables=("I",), shots=10)
         (result,) = asyncio.run(executor.run((wanted,)))
         assert estimates(wanted, result).values.tolist() == [[1.0]] * 3
@@ -253,7 +200,7 @@ class TestSplitting:
 
 class TestCounting:
     def test_counts_and_cost_are_what_the_backend_saw(self) -> None:
-        backend, tracker = Watched(max_circuits_per_job=3), PerformanceTracker()
+        backend, tracker = Priced(max_circuits_per_job=3), PerformanceTracker()
         executor = Executor(backend, tracker=tracker)
         asyncio.run(executor.run((batch(5), batch(4, observables=("Z0", "X0"), shots=10))))
         asyncio.run(executor.run((VectorJacobianProduct(batch(2), np.ones((2, 2))),)))
@@ -266,7 +213,7 @@ class TestCounting:
         assert statistics["total_cost_usd"] == pytest.approx(0.3 * 15 + 0.001 * 80)
 
     def test_what_ran_is_counted_even_when_a_later_job_fails(self) -> None:
-        class Failing(Watched):
+        class Failing(Priced):
             async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
                 if len(self.jobs) == 2:
                     raise BackendError("lost the connection")
@@ -285,7 +232,7 @@ class TestCounting:
             VectorJacobianProduct(batch(2), np.ones_like),
             VectorJacobianProduct(batch(5), np.ones_like),
         )
-        backend = Watched(max_circuits_per_job=3)
+        backend = Priced(max_circuits_per_job=3)
         executor = Executor(backend)
         price = executor.price(requests)
         assert executor.spent == Cost()
@@ -296,7 +243,7 @@ class TestCounting:
             assert one.usd_high == pytest.approx(other.usd_high)
 
     def test_what_could_pass_the_cap_is_not_run(self) -> None:
-        backend, account = Watched(), Account(Budget(circuits=8))
+        backend, account = Priced(), Account(Budget(circuits=8))
         executor = Executor(backend, account=account)
         asyncio.run(executor.run((batch(5),)))
         with pytest.raises(
@@ -308,94 +255,14 @@ class TestCounting:
         assert executor.spent.circuits == executor.tracker.total.circuits == 8
 
     def test_times_go_to_compiling_and_executing(self) -> None:
-        executor = Executor(Watched())
+        executor = Executor(Priced())
         asyncio.run(executor.run((batch(),)))
         assert {phase["phase"] for phase in executor.tracker.identify_bottlenecks()} == {"compile", "execute"}
 
     def test_each_executor_counts_for_itself_unless_given_a_tracker(self) -> None:
-        one, other = Executor(Watched()), Executor(Watched())
+        one, other = Executor(Priced()), Executor(Priced())
         asyncio.run(one.run((batch(),)))
         assert (one.spent.circuits, other.spent.circuits) == (5, 0)
-
-
-class Odd(Watched):
-    """A simulator whose results are of one's choice."""
-
-    def __init__(self, result: BatchResult, **limits: Any) -> None:
-        super().__init__(**limits)
-        self.result = result
-
-    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
-        return self.result
-
-    async def gradient(self, batch: CircuitBatch, compiled: Any, cotangents: NDArray[np.float64]) -> Any:
-        return self.result.angle_gradients
-
-
-def tallies(n_rows: int) -> Counts:
-    return Counts.from_dicts([{"00": 10}] * n_rows)
-
-
-class TestResultsThatDoNotFit:
-    @pytest.mark.parametrize(
-        ("result", "message"),
-        [
-            (BatchResult(expectations=np.zeros((4, 2))), "backend 'watched' returned 4 rows for a batch of 5"),
-            (BatchResult(expectations=np.zeros((6, 2))), "returned 6 rows for a batch of 5"),
-            (BatchResult(counts=(tallies(4),)), "returned 4 rows for a batch of 5"),
-            (BatchResult(probabilities=(np.full((3, 4), 0.25),)), "returned 3 rows for a batch of 5"),
-            (BatchResult(), "returned 0 rows for a batch of 5"),
-            (
-                BatchResult(expectations=np.zeros((5, 1))),
-                r"returned expectation values of shape \(5, 1\), not \(5, 2\)",
-            ),
-            (BatchResult(expectations=np.zeros(5)), r"returned expectation values of shape \(5,\), not \(5, 2\)"),
-            (BatchResult(counts=(tallies(5), tallies(5))), "returned results in 2 bases for 1"),
-            (BatchResult(probabilities=(np.full((5, 4), 0.25),) * 3), "returned results in 3 bases for 1"),
-        ],
-        ids=lambda value: "" if isinstance(value, BatchResult) else value,
-    )
-    def test_they_are_a_backend_error_that_says_how(self, result: BatchResult, message: str) -> None:
-        with pytest.raises(BackendError, match=message):
-            run(Odd(result), batch())
-
-    @pytest.mark.parametrize(
-        ("values", "message"),
-        [
-            (7.0, r"returned an expectation value of 7, and \|Z0\| is at most 1"),
-            (-1.01, r"returned an expectation value of -1.01, and \|Z0\| is at most 1"),
-            (float("nan"), "returned nan or infinity as an expectation value"),
-        ],
-    )
-    def test_values_that_cannot_be_are_noticed(self, values: float, message: str) -> None:
-        with pytest.raises(BackendError, match=message):
-            run(Odd(BatchResult(expectations=np.full((5, 2), values))), batch())
-
-    def test_exact_values_for_shots_are_noticed(self) -> None:
-        with pytest.raises(BackendError, match="returned exact values for 10 shots; a sampled batch needs counts"):
-            run(Odd(BatchResult(expectations=np.zeros((5, 2)))), batch(shots=10))
-
-    def test_something_else_is_noticed(self) -> None:
-        with pytest.raises(BackendError, match="returned a list; execute returns a BatchResult"):
-            run(Odd([1.0]), batch())  # type: ignore[arg-type]
-
-    def test_a_missing_basis_is_noticed(self) -> None:
-        with pytest.raises(BackendError, match="returned results in 1 bases for 2"):
-            run(Odd(BatchResult(counts=(tallies(5),))), batch(observables=("Z0 Z1", "X0"), shots=10))
-
-    def test_derivatives_of_the_wrong_number_of_rows_too(self) -> None:
-        with pytest.raises(BackendError, match="returned 4 rows for a batch of 5"):
-            run(Odd(BatchResult(angle_gradients=np.zeros((4, 2)))), VectorJacobianProduct(batch(), np.ones((5, 2))))
-
-    def test_derivatives_by_the_wrong_number_of_angles_too(self) -> None:
-        with pytest.raises(BackendError, match=r"returned gradients of shape \(5, 7\), not \(5, 2\)"):
-            run(Odd(BatchResult(angle_gradients=np.zeros((5, 7)))), VectorJacobianProduct(batch(), np.ones((5, 2))))
-
-    def test_they_were_paid_for(self) -> None:
-        executor = Executor(Odd(BatchResult()))
-        with pytest.raises(BackendError):
-            asyncio.run(executor.run((batch(),)))
-        assert executor.spent.circuits == 5
 
 
 class TestRefusals:
@@ -405,7 +272,7 @@ class TestRefusals:
         ids=["qubits", "shots"],
     )
     def test_nothing_runs_when_one_request_cannot(self, limits: dict[str, Any], message: str) -> None:
-        backend = Watched(**limits)
+        backend = Priced(**limits)
         good = batch(shots=10, circuit=QuantumCircuit(1).ry(0, Parameter("a")).rx(0, Parameter("b")), observables=None)
         with pytest.raises(CapabilityError, match=message):
             run(backend, good, batch())
@@ -421,7 +288,7 @@ class TestDriving:
             assert (second.n_rows, third.n_rows) == (3, 4)
             return GradientResult(first.expectations[0], 0.5, method="mine", metadata={"a": 1}), "next"
 
-        executor = Executor(Watched())
+        executor = Executor(Priced())
         asyncio.run(executor.run((batch(50),)))  # counted before the step
         result, state = asyncio.run(executor.drive(estimator()))
         assert (result.n_circuit_executions, result.n_shots, result.n_jobs) == (9, 40, 3)
@@ -432,11 +299,11 @@ class TestDriving:
             yield from ()
             return GradientResult(np.zeros(2), 0.0), None
 
-        result, _ = asyncio.run(Executor(Watched()).drive(estimator()))
+        result, _ = asyncio.run(Executor(Priced()).drive(estimator()))
         assert result.n_circuit_executions == 0
 
     def test_an_executor_survives_several_event_loops(self) -> None:
-        executor = Executor(Watched())
+        executor = Executor(Priced())
         for _ in range(3):
             asyncio.run(executor.run((batch(),)))
         assert executor.spent.circuits == 15

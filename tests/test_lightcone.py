@@ -7,61 +7,28 @@ import pickle
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from reductions import FULL, MODES
 
 from qstore_core.angles import Parameter
 from qstore_core.backend import Backend, LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct, estimates
 from qstore_core.circuit import QuantumCircuit
-from qstore_core.circuit_cache import QuantumCircuitCache
-from qstore_core.config import TrainingConfig
-from qstore_core.cost import Cost
-from qstore_core.data import ArrayLoader
-from qstore_core.errors import CapabilityError, CheckpointError, UnknownNameError
-from qstore_core.executor import Executor, ExecutorOptions
+from qstore_core.errors import UnknownNameError
+from qstore_core.executor import Executor
 from qstore_core.gates import GATES
 from qstore_core.lightcone import Reduction, reduce_circuit
 from qstore_core.model import QuantumModel, mean_z
 from qstore_core.observables import PauliString, PauliSum, group_commuting
 from qstore_core.randomness import StepKey
 from qstore_core.registry import get_backend
-from qstore_core.trainer import QuantumTrainer
 
-MODES = ["auto", "light_cone"]
 CLIFFORD = {"x", "y", "z", "h", "s", "sdg", "sx", "cnot", "cz", "swap"}
 Execute = Callable[..., BatchResult]
-FULL = ExecutorOptions(reduce=False)
-
-
-@pytest.fixture(scope="module")
-def mock() -> LocalBackend:
-    backend = get_backend("mock")
-    assert isinstance(backend, LocalBackend)
-    return backend
-
-
-@pytest.fixture(scope="module")
-def cases(
-    random_circuit: Callable[..., QuantumCircuit], random_observables: Callable[..., tuple[PauliSum, ...]]
-) -> list[tuple[QuantumCircuit, tuple[PauliSum, ...]]]:
-    """300 circuits of all gates on 1 to 6 qubits; a third reads one short Pauli string, so much drops out."""
-    rng = np.random.default_rng(41)
-    made = []
-    for index in range(300):
-        n_qubits = int(rng.integers(1, 7))
-        circuit = random_circuit(rng, n_qubits, length=int(rng.integers(1, 40)))
-        if index % 3:
-            observables = random_observables(rng, n_qubits, size=int(rng.integers(1, 4)))
-        else:
-            word = {int(qubit): "XYZ"[rng.integers(3)] for qubit in rng.permutation(n_qubits)[:2]}
-            observables = (PauliSum.of(PauliString(word, rng.normal())),)
-        made.append((circuit, observables))
-    return made
 
 
 def of(circuit: QuantumCircuit, observables: Sequence[Any], mode: str = "auto") -> Reduction:
@@ -79,9 +46,13 @@ def n_groups(observables: tuple[PauliSum, ...]) -> int:
 class TestExpectations:
     @pytest.mark.parametrize("mode", MODES)
     def test_they_stay_the_same_in_300_random_circuits(
-        self, cases: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]], mock: LocalBackend, execute: Execute, mode: str
+        self,
+        reducible: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]],
+        mock: LocalBackend,
+        execute: Execute,
+        mode: str,
     ) -> None:
-        for circuit, observables in cases:
+        for circuit, observables in reducible:
             batch = CircuitBatch(circuit.structure, circuit.angles(), observables)
             reduction = reduce_circuit(circuit.structure, observables, mode)
             smaller = reduction.batch(batch)
@@ -89,11 +60,11 @@ class TestExpectations:
             np.testing.assert_allclose(part.values, whole.values, rtol=0, atol=1e-12)
 
     def test_every_gate_was_left_out_somewhere_in_them(
-        self, cases: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]]
+        self, reducible: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]]
     ) -> None:
         dropped: Counter[str] = Counter()
         moved: Counter[str] = Counter()
-        for circuit, observables in cases:
+        for circuit, observables in reducible:
             coned = names(reduce_circuit(circuit.structure, observables, "light_cone"))
             dropped += Counter(circuit.count_gates()) - coned
             moved += coned - names(reduce_circuit(circuit.structure, observables, "auto"))
@@ -181,8 +152,8 @@ class TestTails:
         circuit = QuantumCircuit(1).h(0).t(0)
         assert names(of(circuit, ["X0"])) == {"h": 1, "t": 1}
 
-    def test_neither_groups_nor_terms_grow(self, cases: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]]) -> None:
-        for circuit, observables in cases:
+    def test_neither_groups_nor_terms_grow(self, reducible: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]]) -> None:
+        for circuit, observables in reducible:
             reduction = reduce_circuit(circuit.structure, observables)
             assert n_groups(reduction.observables) <= n_groups(observables)
             for before, after in zip(observables, reduction.observables, strict=True):
@@ -243,9 +214,9 @@ class TestNoise:
 class TestReduction:
     @pytest.mark.parametrize("mode", MODES)
     def test_reducing_again_changes_nothing(
-        self, cases: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]], mode: str
+        self, reducible: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]], mode: str
     ) -> None:
-        for circuit, observables in cases:
+        for circuit, observables in reducible:
             once = reduce_circuit(circuit.structure, observables, mode)
             for other in {mode, "light_cone"}:
                 again = reduce_circuit(once.structure, once.observables, other)
@@ -253,8 +224,8 @@ class TestReduction:
                 assert again.observables == once.observables
                 assert again.angles.tolist() == list(range(once.structure.n_angles))
 
-    def test_every_gate_is_left_or_counted(self, cases: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]]) -> None:
-        for circuit, observables in cases:
+    def test_every_gate_is_left_or_counted(self, reducible: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]]) -> None:
+        for circuit, observables in reducible:
             reduction = reduce_circuit(circuit.structure, observables)
             assert len(reduction.structure.gates) + reduction.light_cone + reduction.tails == len(circuit.operations)
             assert len(reduction.angles) == reduction.structure.n_angles
@@ -291,8 +262,8 @@ class TestReduction:
 
 
 class TestStructure:
-    def test_its_depth_is_that_of_the_circuit(self, cases: list[tuple[QuantumCircuit, Any]]) -> None:
-        assert all(circuit.structure.depth == circuit.depth() for circuit, _ in cases)
+    def test_its_depth_is_that_of_the_circuit(self, reducible: list[tuple[QuantumCircuit, Any]]) -> None:
+        assert all(circuit.structure.depth == circuit.depth() for circuit, _ in reducible)
 
     def test_equal_structures_hash_alike_and_their_hash_does_not_travel(self) -> None:
         one, other = _layers(3, 2).structure, _layers(3, 2).structure
@@ -301,157 +272,6 @@ class TestStructure:
         assert pickle.dumps(one) == before  # text hashes differently in another process
         assert pickle.loads(before) == one
         assert hash(pickle.loads(before)) == hash(one)
-
-
-class Watched(LocalBackend):
-    """The simulator, and a note of everything it is asked for."""
-
-    def __init__(self, gates: frozenset[str] | None = None) -> None:
-        inner = get_backend("mock")
-        assert isinstance(inner, LocalBackend)
-        self.inner = inner
-        self.capabilities = inner.capabilities if gates is None else replace(inner.capabilities, gates=gates)
-        self.fingerprint = "watched(mock)"
-        self.jobs: list[CircuitBatch] = []
-
-    def compile(self, *arguments: Any) -> Any:
-        return self.inner.compile(*arguments)
-
-    def price(self, compiled: Any, batch: CircuitBatch) -> Cost:
-        dollars = batch.n_circuits * len(batch.structure.gates)
-        return Cost(usd_low=dollars, usd_high=dollars, circuits=batch.n_circuits, shots=batch.n_shots, jobs=1)
-
-    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
-        self.jobs.append(batch)
-        return await self.inner.execute(batch, compiled)
-
-    async def gradient(self, batch: CircuitBatch, compiled: Any, cotangents: NDArray[np.float64]) -> Any:
-        self.jobs.append(batch)
-        return await self.inner.gradient(batch, compiled, cotangents)
-
-
-class TestExecutor:
-    circuit = QuantumCircuit(2).ry(0, Parameter("a")).rx(1, Parameter("b")).cnot(0, 1).rz(0, Parameter("c"))
-
-    def batch(self, observables: tuple[str, ...] | None, **changes: Any) -> CircuitBatch:
-        angles = np.random.default_rng(1).normal(size=(4, 3))
-        chosen = None if observables is None else tuple(map(PauliSum.of, observables))
-        return CircuitBatch(self.circuit.structure, angles, chosen, **changes)
-
-    def test_only_what_the_observables_see_is_sent(self) -> None:
-        backend = Watched()
-        asyncio.run(Executor(backend).run((self.batch(("Z0",)),)))
-        (job,) = backend.jobs
-        assert job.structure.gates == (("ry", (0,)),)
-        np.testing.assert_array_equal(job.angles, self.batch(None).angles[:, :1])
-
-    def test_tails_are_not_moved_so_that_counts_are_of_the_observables_asked_for(self) -> None:
-        backend = Watched()
-        wanted = self.batch(("Z1",), shots=10, draws=np.arange(4))
-        asyncio.run(Executor(backend).run((wanted,)))
-        (job,) = backend.jobs
-        assert [name for name, _ in job.structure.gates] == ["ry", "rx", "cnot"]
-        assert job.groups == wanted.groups
-
-    def test_whole_registers_and_executors_told_so_run_every_gate(self) -> None:
-        backend = Watched()
-        asyncio.run(Executor(backend).run((self.batch(None),)))
-        asyncio.run(Executor(backend, options=FULL).run((self.batch(("Z0",)),)))
-        assert [job.structure for job in backend.jobs] == [self.circuit.structure] * 2
-
-    def test_what_cannot_be_made_smaller_goes_as_it_is(self) -> None:
-        backend = Watched()
-        wanted = self.batch(("X0", "Z1"))
-        asyncio.run(Executor(backend).run((wanted,)))
-        assert backend.jobs == [wanted]
-
-    def test_the_price_is_of_what_runs(self) -> None:
-        executor = Executor(Watched())
-        price = executor.price((self.batch(("Z0",)),))
-        asyncio.run(executor.run((self.batch(("Z0",)),)))
-        assert price.usd_high == executor.spent.usd_high == 4
-
-    def test_a_gate_that_the_backend_lacks_may_be_one_that_need_not_run(self) -> None:
-        backend = Watched(gates=frozenset({"ry"}))
-        asyncio.run(Executor(backend).run((self.batch(("Z0",)),)))
-        with pytest.raises(CapabilityError, match="has no gate cnot, rx"):
-            asyncio.run(Executor(backend).run((self.batch(("Z1",)),)))
-
-    def test_rows_that_differ_in_what_is_not_seen_run_once(self) -> None:
-        backend = Watched()
-        wanted = self.batch(("Z0",))
-        wanted = replace(wanted, angles=np.where(np.arange(3) == 0, 0.5, wanted.angles))
-        (result,) = asyncio.run(Executor(backend, cache=QuantumCircuitCache()).run((wanted,)))
-        assert [job.n_rows for job in backend.jobs] == [1]
-        np.testing.assert_allclose(result.expectations, [[np.cos(0.5)]] * 4, rtol=0, atol=1e-12)
-
-    def test_derivatives_are_those_of_the_whole_circuit_and_exactly_zero_outside(
-        self, cases: list[tuple[QuantumCircuit, tuple[PauliSum, ...]]], mock: LocalBackend
-    ) -> None:
-        rng = np.random.default_rng(6)
-        n_zeros = 0
-        for circuit, observables in cases[:100]:
-            angles = rng.normal(size=(3, circuit.structure.n_angles))
-            batch = CircuitBatch(circuit.structure, angles, observables)
-            cotangents = rng.normal(size=(3, len(observables)))
-            whole = asyncio.run(mock.gradient(batch, mock.compile(batch.structure, batch.groups), cotangents))
-            (result,) = asyncio.run(Executor(mock).run((VectorJacobianProduct(batch, cotangents),)))
-            assert result.angle_gradients is not None
-            np.testing.assert_allclose(result.angle_gradients, whole, rtol=0, atol=1e-12)
-            seen = reduce_circuit(circuit.structure, observables, "light_cone").angles
-            zeros = np.delete(result.angle_gradients, seen, axis=1)
-            assert (zeros == 0).all()
-            n_zeros += zeros.size
-        assert n_zeros > 300
-
-
-class TestTraining:
-    def gradient(self, method: str, mode: str) -> Any:
-        config = TrainingConfig(gradient_method=method, shots_per_circuit=None, seed=1, reduce=mode)
-        x = np.random.default_rng(2).normal(size=(3, 4))
-        return QuantumTrainer(config).gradient(QuantumModel(4, 4, 2, get_backend("mock"), seed=1), x, [0, 1, 1])
-
-    @pytest.mark.parametrize("mode", MODES)
-    @pytest.mark.parametrize("method", ["adjoint", "parameter_shift", "finite_difference"])
-    def test_exact_gradients_stay_the_same(self, method: str, mode: str) -> None:
-        whole, part = self.gradient("adjoint", "none"), self.gradient(method, mode)
-        close = 1e-4 if method == "finite_difference" else 1e-12
-        np.testing.assert_allclose(part.gradients, whole.gradients, rtol=0, atol=close)
-        assert (part.gradients[9::2] == 0).all()  # the last layer of RZ
-        assert part.function_value == pytest.approx(whole.function_value, abs=1e-12)
-
-    def test_what_is_not_seen_is_not_shifted(self) -> None:
-        circuits = [
-            self.gradient("parameter_shift", mode).n_circuit_executions for mode in ("none", "light_cone", "auto")
-        ]
-        assert circuits == [3 * (1 + 2 * 16), 3 * (1 + 2 * 12), 3 * (1 + 2 * 12)]
-
-    @pytest.mark.parametrize(("mode", "gates"), [("none", 26), ("light_cone", 22), ("auto", 19)])
-    def test_training_and_validation_run_what_the_configuration_says(self, mode: str, gates: int) -> None:
-        backend = Watched()
-        config = TrainingConfig(epochs=1, gradient_method="spsa", seed=1, reduce=mode, shots_per_circuit=10)
-        x, y = np.random.default_rng(2).normal(size=(4, 4)), [0, 1, 1, 0]
-        trainer, model = QuantumTrainer(config), QuantumModel(4, 4, 2, backend)
-        expected = trainer.estimate_cost(model, 4, n_validation=4).total
-        trainer.fit(model, x, y, validation=(x, y))
-        trainer.predict(model, x)
-        assert {len(job.structure.gates) for job in backend.jobs} == {gates}
-        assert expected.usd_high == gates * expected.circuits
-
-    def test_a_run_goes_on_only_with_the_same_reduction(self, tmp_path: Path) -> None:
-        def train(mode: str, epochs: int) -> None:
-            config = TrainingConfig(
-                epochs=epochs, gradient_method="spsa", shots_per_circuit=None, seed=1, run_directory=tmp_path / "run",
-                reduce=mode,
-            )  # fmt: skip
-            loader = ArrayLoader(np.zeros((4, 2)), [0, 1, 1, 0], 2)
-            model = QuantumModel(2, 2, 2, get_backend("mock"))
-            asyncio.run(QuantumTrainer(config).train(model, loader, resume=True))
-
-        train("light_cone", 1)
-        with pytest.raises(CheckpointError, match="was made with reduce='light_cone', not 'auto'"):
-            train("auto", 2)
-        train("light_cone", 2)
 
 
 def _layers(n_qubits: int, depth: int, rotations: Sequence[str] = ("ry",)) -> QuantumCircuit:

@@ -17,7 +17,7 @@ from packaging.version import Version
 import qstore_core
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = sorted(folder for folder in (ROOT / "plugins").iterdir() if folder.is_dir())
+FOLDERS = sorted((ROOT / "plugins").glob("qstore_*"))  # and no __pycache__ beside them
 
 
 def project(folder: Path) -> dict[str, Any]:

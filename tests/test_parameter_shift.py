@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from estimator_problems import KEY, Counting, draw, drive, gradients_of, layered, problem_of
+from estimator_problems import KEY, draw, drive, gradients_of, layered, problem_of
+from fake_backends import Watched
 
 from qstore_core.angles import Feature, Parameter
 from qstore_core.circuit import QuantumCircuit
@@ -48,7 +49,7 @@ class TestShiftRule:
         assert active.tolist() == [False, True, False, True, False]
         table = ShiftTable.of(circuit.structure, active)
         assert table.angles.tolist() == [1, 1, 3, 3, 3, 3]
-        backend = Counting()
+        backend = Watched()
         drive(ParameterShift(), problem, np.ones(2), backend=backend)
         assert backend.circuits == problem.n_samples * (1 + len(table.angles))
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_backends import Watched
 from numpy.typing import NDArray
 
 from qstore_core.angles import Feature, Parameter
 from qstore_core.backend import LocalBackend
-from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.batch import CircuitBatch
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.config import TrainingConfig
 from qstore_core.data import ArrayLoader
@@ -58,23 +59,6 @@ CIRCUITS = {
 }
 
 
-class Counting(LocalBackend):
-    """The simulator, with a note of every batch it saw."""
-
-    def __init__(self) -> None:
-        inner = get_backend("mock")
-        assert isinstance(inner, LocalBackend)
-        self.inner, self.capabilities, self.fingerprint = inner, inner.capabilities, inner.fingerprint
-        self.batches: list[CircuitBatch] = []
-
-    def compile(self, *arguments: Any) -> Any:
-        return self.inner.compile(*arguments)
-
-    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
-        self.batches.append(batch)
-        return await self.inner.execute(batch, compiled)
-
-
 def problem_of(
     circuit: QuantumCircuit,
     rng: np.random.Generator,
@@ -102,7 +86,7 @@ def solved(
     problem: Problem, parameters: Array, *, state: int = 0, seed: int = 7, backend: LocalBackend | None = None
 ) -> GradientResult:
     rounds = Rotosolve().gradient(problem, parameters, state, StepKey(seed, "train", 3))
-    result, after = asyncio.run(Executor(backend or Counting()).drive(rounds))
+    result, after = asyncio.run(Executor(backend or Watched()).drive(rounds))
     assert after == state + 1
     return result
 
@@ -135,14 +119,14 @@ def test_a_step_ends_where_the_exact_loss_is_least(
     circuit: QuantumCircuit, points: int, loss: Loss, rng: np.random.Generator
 ) -> None:
     problem, parameters = problem_of(circuit, rng, loss=loss), rng.normal(size=2)
-    backend = Counting()
+    backend = Watched()
     result = solved(problem, parameters, backend=backend)
     assert result.move is not None
     after = exact_losses(problem, (parameters + result.move)[None])[0]
     assert after == pytest.approx(brute_force(problem, parameters, 0, 20 * np.pi), abs=1e-6)
     assert result.move[1] == 0
     assert result.function_value == pytest.approx(exact_losses(problem, parameters[None])[0], abs=1e-9)
-    (batch,) = backend.batches
+    (batch,) = backend.jobs
     assert batch.n_circuits == result.n_circuit_executions == points * problem.n_samples
     assert (result.n_jobs, result.metadata["points"], result.metadata["parameter"]) == (1, points, 0)
 

@@ -12,7 +12,6 @@ from estimator_problems import (
     KEY,
     LOSSES,
     Array,
-    Counting,
     all_signs,
     draw,
     drive,
@@ -24,6 +23,7 @@ from estimator_problems import (
     with_loss,
     z_scores,
 )
+from fake_backends import Watched
 
 from qstore_core.angles import Feature, Parameter
 from qstore_core.circuit import QuantumCircuit
@@ -128,10 +128,10 @@ class TestDirections:
         circuit = QuantumCircuit(1)
         for each in Parameter.vector("w", 8):
             circuit = circuit.ry(0, each)  # an angle is a parameter
-        backend = Counting()
+        backend = Watched()
         problem = problem_of(circuit, ["Z0"], rng, n_samples=200, frozen=[3])
         drive(SPSA(c=0.25), problem, np.ones(8), backend=backend)
-        above, below = np.split((backend.batches[0].angles - 1.0) / 0.25, 2)
+        above, below = np.split((backend.jobs[0].angles - 1.0) / 0.25, 2)
         np.testing.assert_allclose(above, -below, rtol=0, atol=1e-12)
         np.testing.assert_allclose(np.delete(np.abs(above), 3, axis=1), 1.0)
         assert (above[:, 3] == 0).all()
@@ -139,11 +139,11 @@ class TestDirections:
         assert np.abs(above.sum(axis=0)).max() < 5.3 * np.sqrt(200)
 
     def test_a_shared_one_is_that_of_all_samples_and_several_differ(self, rng: np.random.Generator) -> None:
-        backend = Counting()
+        backend = Watched()
         problem = problem_of(layered(12), ["Z0 Z1"], rng, n_samples=3)
         problem = replace(problem, features=np.zeros((3, 1)))
         drive(SPSA(directions=2, shared_direction=True), problem, np.zeros(12), backend=backend)
-        angles = backend.batches[0].angles.reshape(2, 2, 3, -1)
+        angles = backend.jobs[0].angles.reshape(2, 2, 3, -1)
         assert (angles == angles[:, :, :1]).all()
         assert (angles[0, 0] != angles[1, 0]).any()
 
@@ -181,22 +181,22 @@ class TestSubsample:
         return QuantumCircuit(1).rx(0, Feature("x")).ry(0, Parameter("w"))
 
     def test_it_is_some_of_the_samples_each_once(self, circuit: QuantumCircuit, rng: np.random.Generator) -> None:
-        backend = Counting()
+        backend = Watched()
         problem = problem_of(circuit, ["Z0"], rng, n_samples=9)
         result = drive(SPSA(subsample=4), problem, np.zeros(1), backend=backend)
         assert result.n_circuit_executions == backend.circuits == 2 * 4
-        used = backend.batches[0].angles[:4, 0]
+        used = backend.jobs[0].angles[:4, 0]
         assert len(set(used)) == 4
         assert set(used) <= set(problem.features[:, 0])
         assert result.metadata["samples"] == 4
 
     def test_other_steps_take_others(self, circuit: QuantumCircuit, rng: np.random.Generator) -> None:
-        backend = Counting()
+        backend = Watched()
         problem = problem_of(circuit, ["Z0"], rng, n_samples=6)
         for step in range(30):
             drive(SPSA(subsample=2), problem, np.zeros(1), key=KEY.at(step), backend=backend)
         # each of six samples is left out of thirty thirds with probability (2/3)^30, 5e-6
-        assert {angle for batch in backend.batches for angle in batch.angles[:, 0]} == set(problem.features[:, 0])
+        assert {angle for batch in backend.jobs for angle in batch.angles[:, 0]} == set(problem.features[:, 0])
 
     def test_one_as_large_as_the_batch_is_the_batch(self, small: Problem) -> None:
         whole = drive(SPSA(), small, np.zeros(5)).gradients

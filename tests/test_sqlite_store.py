@@ -47,7 +47,9 @@ def test_the_first_vector_decides_the_dimension_and_the_file_knows_it(path: Path
     assert (info.dimension, info.metric) == (3, "euclidean")
 
 
-@pytest.mark.parametrize("options", [{"metric": "manhattan"}, {"dimension": 0}, {"max_memory": -1}])
+@pytest.mark.parametrize(
+    "options", [{"metric": "manhattan"}, {"dimension": 0}, {"max_memory": -1}, {"dimension": True}]
+)
 def test_options_that_cannot_be_are_refused(path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         SqliteStore(path, **options)
@@ -94,7 +96,7 @@ class Entries(dict):
             if index == int(sys.argv[2]):
                 os.kill(os.getpid(), 9)
             yield entry
-sqlite_store._latest = lambda entries: Entries((entry.id, entry) for entry in entries)
+sqlite_store.latest = lambda entries: Entries((entry.id, entry) for entry in entries)
 asyncio.run(store.upsert([StoreEntry(str(n), [n, 1.0], {"text": "x" * 2000}) for n in range(8000)]))
 """
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_files import state_without_cost
 
 from qstore_core.arrays import FloatArray
 from qstore_core.backend import LocalBackend
 from qstore_core.batch import BatchResult, CircuitBatch
-from qstore_core.checkpoint import Checkpoint, load_checkpoint
+from qstore_core.checkpoint import load_checkpoint
 from qstore_core.config import TrainingConfig
 from qstore_core.data import ArrayLoader
 from qstore_core.errors import CheckpointError
@@ -82,18 +83,6 @@ def run(place: Path, way: dict[str, Any], *, stop_at: int = 0, **more: Any) -> Q
     return model
 
 
-def state_of(directory: Path) -> dict[str, Any]:
-    """A checkpoint as values that `==` compares to the last bit, without what it cost."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value.dtype.str, value.shape, value.tobytes()
-        return {key: plain(entry) for key, entry in value.items()} if isinstance(value, dict) else value
-
-    checkpoint = load_checkpoint(directory / "checkpoint.npz")
-    return {each.name: plain(getattr(checkpoint, each.name)) for each in fields(Checkpoint) if each.name != "spent"}
-
-
 def steps(directory: Path) -> list[int]:
     records = map(json.loads, (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return [record["step"] for record in records if record["kind"] == "step"]
@@ -111,14 +100,14 @@ class TestResuming:
         assert load_checkpoint(tmp_path / "parts" / "checkpoint.npz").step == done
         again = run(tmp_path / "parts", way, resume=True)
         np.testing.assert_array_equal(again.parameters, model.parameters)
-        assert state_of(tmp_path / "parts") == state_of(tmp_path / "whole")
+        assert state_without_cost(tmp_path / "parts") == state_without_cost(tmp_path / "whole")
         assert steps(tmp_path / "parts") == list(range(1, 10))
 
     def test_after_some_epochs_too(self, tmp_path: Path, way: dict[str, Any]) -> None:
         run(tmp_path / "whole", way)
         run(tmp_path / "parts", way, epochs=1)
         run(tmp_path / "parts", way, resume=True)
-        assert state_of(tmp_path / "parts") == state_of(tmp_path / "whole")
+        assert state_without_cost(tmp_path / "parts") == state_without_cost(tmp_path / "whole")
 
 
 def test_the_metrics_of_an_epoch_cover_the_steps_before_an_interruption(tmp_path: Path) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_files import lines, state_of
 
 from qstore_core import registry
 from qstore_core.backend import LocalBackend
@@ -57,23 +57,6 @@ def run(config: TrainingConfig, backend: LocalBackend | None = None, data: Any =
     trainer = QuantumTrainer(config, progress=False)
     asyncio.run(trainer.train(QuantumModel(2, 2, 2, backend or Hardware(), depth=1), data, **more))
     return trainer
-
-
-def state_of(directory: Path) -> dict[str, Any]:
-    """A checkpoint as values that `==` compares to the last bit."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value.dtype.str, value.shape, value.tobytes()
-        return {key: plain(entry) for key, entry in value.items()} if isinstance(value, dict) else value
-
-    checkpoint = load_checkpoint(directory / "checkpoint.npz")
-    return {each.name: plain(getattr(checkpoint, each.name)) for each in fields(Checkpoint)}
-
-
-def lines(directory: Path, kind: str) -> list[dict[str, Any]]:
-    records = map(json.loads, (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [record for record in records if record["kind"] == kind]
 
 
 def begun(place: Path, **changes: Any) -> Checkpoint:

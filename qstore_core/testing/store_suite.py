@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -109,16 +109,26 @@ class StoreSuite:
         """In the order and with the squared distances of a plain loop."""
         _check_nearest(make_store, "euclidean")
 
+    def test_it_tells_what_it_holds(self, make_store: Factory) -> None:
+        """The dimension, the metric, and the entries of each namespace."""
+        with _opened(make_store(4, "euclidean")) as store:
+            asyncio.run(store.upsert(labelled()))
+            asyncio.run(store.upsert(labelled(3), namespace="other"))
+            info = asyncio.run(store.describe())
+            _same((info.dimension, info.metric), (4, "euclidean"), "the dimension and the metric")
+            _same(dict(info.counts), {"": 12, "other": 3}, "the counts")
+
     def test_what_was_kept_comes_back(self, make_store: Factory) -> None:
-        """Vectors in single precision, metadata as they were."""
+        """Vectors in single precision, metadata as they were, flags as flags."""
         entry = labelled()[5]
         with _filled(make_store) as store:
             fetched = asyncio.run(store.fetch(["entry-005", "missing"]))
             _same(list(fetched), ["entry-005"], "fetch(entry-005, missing)")
             require(np.array_equal(fetched["entry-005"].values, entry.values), "another vector came back")
-            _same(fetched["entry-005"].metadata, entry.metadata, "the metadata")
+            _same_metadata(fetched["entry-005"].metadata, entry.metadata, "the metadata")
             (match,) = asyncio.run(store.query(entry.vector, top_k=1))
-            _same((match.id, match.metadata), (entry.id, entry.metadata), "the nearest to an entry's own vector")
+            _same(match.id, entry.id, "the nearest to an entry's own vector")
+            _same_metadata(match.metadata, entry.metadata, "the metadata of the nearest")
 
     def test_a_filter_lets_through_what_it_says(self, make_store: Factory) -> None:
         """Every operator, as evaluated on each entry's metadata."""
@@ -151,6 +161,10 @@ class StoreSuite:
         left = [entry.id for entry in labelled() if entry.id != "entry-000" and entry.metadata["group"] != "b"]
         with _filled(make_store) as store:
             asyncio.run(store.query(_QUERY))
+            asyncio.run(store.delete([]))
+            with must_refuse(StoreError, "a deletion by ids and by a filter at once"):
+                asyncio.run(store.delete(["entry-000"], where={"group": "b"}))
+            _same(len(asyncio.run(store.list_ids())), 12, "the entries left when none was to be deleted")
             asyncio.run(store.delete(["entry-000", "missing"]))
             asyncio.run(store.delete(where={"group": "b"}))
             _same(asyncio.run(store.list_ids()), left, "the ids that are left")
@@ -162,13 +176,30 @@ class StoreSuite:
     def test_namespaces_are_apart(self, make_store: Factory) -> None:
         """Queries, ids and deletions stay in theirs."""
         with _filled(make_store) as store:
+            for drop in ({"ids": ["entry-001"]}, {"where": {"number": 1}}):
+                asyncio.run(store.upsert(labelled(2)[1:], namespace="other"))
+                asyncio.run(store.delete(namespace="other", **drop))
+                _same(asyncio.run(store.list_ids(namespace="other")), [], f"the ids left after delete({drop})")
+            _same(len(asyncio.run(store.list_ids())), 12, "the entries left when another namespace lost the same one")
             asyncio.run(store.upsert([StoreEntry("entry-000", [1, 1, 1, 1])], namespace="other"))
+            _same(list(asyncio.run(store.fetch(["entry-001"], namespace="other"))), [], "fetch() of another namespace")
             _same(asyncio.run(store.list_ids(namespace="other")), ["entry-000"], "the ids of another namespace")
             found = asyncio.run(store.query(_QUERY, namespace="other"))
             _same([match.metadata for match in found], [{}], "the metadata in another namespace")
             _same(asyncio.run(store.describe()).counts, {"": 12, "other": 1}, "the counts")
             asyncio.run(store.delete(namespace="other"))
             _same(len(asyncio.run(store.list_ids())), 12, "the entries left when another namespace was deleted")
+
+    def test_ids_are_told_apart_by_every_character(self, make_store: Factory) -> None:
+        """Long ones, quotes, blanks and the case of letters."""
+        ids = sorted(["a b", "A b", "a'b", 'a"b', "a/b", "a%b", "a?b=c&d#e", "x" * 511 + "1", "x" * 511 + "2"])
+        with _opened(make_store(2)) as store:
+            asyncio.run(store.upsert([StoreEntry(key, [1, place], {"n": place}) for place, key in enumerate(ids)]))
+            _same(asyncio.run(store.list_ids()), ids, "the ids")
+            fetched = asyncio.run(store.fetch(ids))
+            _same([entry.metadata for entry in fetched.values()], [{"n": n} for n in range(len(ids))], "the entries")
+            asyncio.run(store.delete(ids[:-1]))
+            _same(asyncio.run(store.list_ids()), ids[-1:], "the id that was not deleted")
 
     def test_ids_are_listed_by_prefix(self, make_store: Factory) -> None:
         """Sorted, and `_` and `%` are letters like others."""
@@ -220,6 +251,13 @@ class StoreSuite:
             asyncio.run(one.delete(["entry-000"]))
             _same(_steps(other), ["replaced"] * 2, "what another object sees after a deletion")
 
+    def test_a_closed_store_opens_again(self, make_store: Factory) -> None:
+        """At its next use, with what it held."""
+        with _filled(make_store) as store:
+            for _ in range(2):
+                asyncio.run(store.close())
+            _same(len(asyncio.run(store.list_ids())), 12, "the entries of a store that was closed")
+
     def test_calls_at_once_do_not_disturb_one_another(self, make_store: Factory) -> None:
         """In one event loop, and in one after another."""
 
@@ -258,6 +296,12 @@ def _filled(make_store: Factory) -> Iterator[Store]:
 
 def _same(found: Any, wanted: Any, what: str) -> None:
     require(found == wanted, f"{what}: {found!r}, expected {wanted!r}")
+
+
+def _same_metadata(found: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:
+    _same(found, wanted, what)
+    flags, others = ({name for name, value in each.items() if isinstance(value, bool)} for each in (found, wanted))
+    require(flags == others, f"{what}: {found!r}, expected {wanted!r}; a flag is no number")
 
 
 def _steps(store: Store) -> list[Any]:

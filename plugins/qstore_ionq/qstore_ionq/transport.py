@@ -7,9 +7,7 @@ an error; none of that is reached from here, because what goes wrong is raised a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +23,7 @@ from qstore_core.errors import (
     QStoreError,
     TransientError,
 )
+from qstore_core.retry_after import seconds_to_wait
 
 _LONGEST_REASON = 300
 _UNCLEAR = (408, 409)  # 409 is what a gateway answers that does not find the service
@@ -122,7 +121,7 @@ def refusal(status: int, reason: str, headers: Mapping[str, str], *, what: str) 
     message = f"{what}: IonQ answered {status}{': ' + reason if reason else ''}"
     makes_a_job = what.startswith("POST")
     if status == 429 or (status == 503 and not makes_a_job):
-        return TransientError(message, retry_after=seconds(headers.get("Retry-After")))
+        return TransientError(message, retry_after=seconds_to_wait(headers.get("Retry-After")))
     if status >= 500 or status in _UNCLEAR:
         return AmbiguousError(message)
     message += f"; {_KEY_ADVICE}" if status in (401, 403) else ""
@@ -131,24 +130,6 @@ def refusal(status: int, reason: str, headers: Mapping[str, str], *, what: str) 
     if status in (401, 403):
         return ConfigurationError(message)
     return NotThereError(message) if status == 404 else BackendError(message)
-
-
-def seconds(retry_after: str | None) -> float | None:
-    """Seconds from now, from a number or an HTTP date.
-
-    >>> seconds("7"), seconds("soon")
-    (7.0, None)
-    """
-    if retry_after is None:
-        return None
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def is_local(url: str) -> bool:

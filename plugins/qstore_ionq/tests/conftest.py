@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import requests
+from ionq_batches import Emulate
 from qstore_ionq.backend import IonQBackend
 from qstore_ionq.emulator.cli import main, options_of
 from qstore_ionq.emulator.fixture import ionq_emulator  # noqa: F401
@@ -21,8 +21,6 @@ from qstore_ionq.emulator.server import Emulator
 from qstore_core import get_backend
 from qstore_core.backend import JobState
 from qstore_core.batch import BatchResult, CircuitBatch
-from qstore_core.circuit import QuantumCircuit
-from qstore_core.gates import GATES
 from qstore_core.testing.provider.process import arguments_of
 
 
@@ -66,18 +64,10 @@ def emulated(folder: Path, **options: Any) -> Iterator[RunningEmulator]:
         running.stop()
 
 
-Emulate = Callable[..., AbstractContextManager[RunningEmulator]]
-
-
 @pytest.fixture
 def emulate(tmp_path_factory: pytest.TempPathFactory) -> Emulate:
     """`with emulate(queue=2) as running:` an emulator with these options, in a thread of this process."""
     return lambda **options: emulated(tmp_path_factory.mktemp("emulator"), **options)
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(2026)
 
 
 @pytest.fixture(scope="session")
@@ -126,18 +116,3 @@ def run_job() -> Callable[..., tuple[BatchResult, ...]]:
         return await backend.fetch(job, batches, compiled)
 
     return lambda backend, *batches, token="t": asyncio.run(run(backend, batches, token))
-
-
-@pytest.fixture(scope="session")
-def random_circuit() -> Callable[..., QuantumCircuit]:
-    """`random_circuit(rng, n_qubits, length=25)`: any gates of qstore that fit, anywhere, at random angles."""
-
-    def build(rng: np.random.Generator, n_qubits: int, length: int = 25) -> QuantumCircuit:
-        circuit = QuantumCircuit(n_qubits)
-        names = [name for name, gate in GATES.items() if gate.n_qubits <= n_qubits]
-        for name in map(str, rng.choice(names, size=length)):
-            qubits = rng.permutation(n_qubits)[: GATES[name].n_qubits]
-            circuit = circuit.append(name, qubits, rng.normal(scale=2.0) if GATES[name].has_angle else None)
-        return circuit
-
-    return build

@@ -2,65 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
-from click.testing import CliRunner
-from qstore_ionq.emulator.cli import main
-from qstore_ionq.emulator.process import RunningEmulator, emulator
-
-from qstore_core.errors import ConfigurationError
-
-Http = Callable[..., requests.Response]
-Emulate = Callable[..., AbstractContextManager[RunningEmulator]]
-
-BELL = [{"gate": "h", "target": 0}, {"gate": "cnot", "control": 0, "target": 1}]
-NATIVE = [{"gate": "gpi2", "target": 0, "phase": 0.0}, {"gate": "zz", "targets": [0, 1], "angle": 0.25}]
-
-
-def body(*circuits: Any, **changes: Any) -> dict[str, Any]:
-    """A job with the circuits given, several even when it is one; `changes` take the place of its fields."""
-    gates = circuits or (BELL,)
-    document = {
-        "backend": "simulator",
-        "type": "ionq.multi-circuit.v1",
-        "lang": "json",
-        "input": {"gateset": "qis", "qubits": 2, "circuits": [{"circuit": circuit} for circuit in gates]},
-        "shots": "100",
-        "metadata": {"token": "t"},
-        "name": "t",
-    }
-    return {**document, **changes}
-
-
-def native(**changes: Any) -> dict[str, Any]:
-    return body(input={"gateset": "native", "qubits": 2, "circuits": [{"circuit": NATIVE}]}, **changes)
-
-
-def submitted(http: Http, running: RunningEmulator, document: dict[str, Any], key: str = "any") -> str:
-    answer = http(running, "POST", "/jobs", json=document, key=key)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
-
-
-def results(http: Http, running: RunningEmulator, job: str) -> list[dict[str, float]]:
-    """The histograms in the order of the circuits."""
-    order = http(running, "GET", f"/jobs/{job}").json()["child_job_ids"]
-    found = http(running, "GET", f"/jobs/{job}/results/probabilities/aggregated").json()
-    assert sorted(found) == sorted(order)
-    return [found[child] for child in order]
+from emulator_jobs import BELL, Http, body, native, results, submitted
+from ionq_batches import Emulate
+from qstore_ionq.emulator.process import RunningEmulator
 
 
 class TestJobs:
@@ -328,113 +279,3 @@ class TestFaults:
             assert http(process, "GET", f"/jobs/{late}").json()["status"] == "completed"
             assert http(process, "GET", f"/jobs/{late}/results/probabilities/aggregated").status_code == 404
             assert [entry.charged for entry in process.ledger()] == [0.0, 0.0, 25.7899]
-
-
-class TestProcess:
-    def test_jobs_and_results_survive_a_kill(self, http: Http, tmp_path: Path) -> None:
-        path = tmp_path / "kept.sqlite"
-        with emulator(ledger=path) as process:
-            url, jobs = process.url, [submitted(http, process, body(backend="qpu.aria-1")) for _ in range(2)]
-            before = results(http, process, jobs[0])
-            other = sqlite3.connect(path)
-            assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-            other.close()
-            process.kill()
-            process.restart()
-            assert process.url == url
-            assert [results(http, process, job) for job in jobs] == [before, before]
-            assert [entry.charged for entry in process.ledger()] == [12.4166, 12.4166]
-
-    def test_the_ledger_tells_circuits_apart(self, http: Http) -> None:
-        with emulator() as process:
-            for document in (body(BELL, BELL[:1]), body(BELL), body(BELL, shots=7)):
-                submitted(http, process, document)
-            first, second, third = (entry.circuit_digests for entry in process.ledger())
-        assert len(set(first)) == 2
-        assert second == first[:1] != third
-
-    def test_it_announces_itself_in_one_line_and_ends_cleanly(self, tmp_path: Path) -> None:
-        command = [sys.executable, "-m", "qstore_ionq.emulator", "--ledger", str(tmp_path / "l.sqlite")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            said = json.loads(process.stdout.readline())
-            assert said["url"].startswith("http://127.0.0.1:")
-            assert said["pid"] == process.pid
-            process.terminate()
-            rest, errors = process.communicate(timeout=30)
-        assert (process.returncode, rest, errors) == (0, "", "")
-
-    def test_it_ends_with_the_process_that_started_it(self) -> None:
-        script = """
-import os, signal
-from qstore_ionq.emulator.process import emulator
-with emulator() as running:
-    print(running.pid, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-        end = time.monotonic() + 30
-        while is_alive(int(done.stdout)):
-            assert time.monotonic() < end
-            time.sleep(0.05)
-
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (["--nonsense"], "No such option"),
-            (["--fault", "nonsense=0.1"], "'nonsense=0.1' is not FAULT=RATE; the faults are drop, silence"),
-            (["--force", "drop"], "'drop' is not FAULT:N"),
-            (["--minimum", "never"], "'never' is not one of"),
-            (["--faults", "0.5", "--fault", "drop=0.9"], "at most 1 together"),
-        ],
-    )
-    def test_options_that_cannot_be_are_told(self, arguments: list[str], message: str, tmp_path: Path) -> None:
-        ended = CliRunner().invoke(main, ["--ledger", str(tmp_path / "ledger.sqlite"), *arguments])
-        assert ended.exit_code != 0
-        assert message in ended.output
-
-    def test_without_its_extra_it_says_what_to_install(self) -> None:
-        script = """
-import sys
-sys.modules["aiohttp"] = None
-from click.testing import CliRunner
-from qstore_ionq.emulator.cli import main
-print(CliRunner().invoke(main, ["--ledger", "never-made"]).output)
-"""
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-        assert "needs aiohttp: pip install './plugins/qstore_ionq[emulator]'" in done.stdout
-
-    def test_a_process_that_does_not_start_says_why(self) -> None:
-        with pytest.raises(ConfigurationError, match=r"(?s)did not start: .*No such option '--nonsense'"):
-            with_nonsense()
-
-    def test_a_client_can_be_killed_right_after_its_job_was_accepted(self, tmp_path: Path) -> None:
-        flag = tmp_path / "accepted"
-        script = """
-import json, sys, requests
-headers = {"Authorization": "apiKey k"}
-requests.post(sys.argv[1] + "/v0.4/jobs", headers=headers, json=json.loads(sys.argv[2]))
-"""
-        with emulator(pause_after_accept=flag, pause_at=1) as process:
-            with subprocess.Popen([sys.executable, "-c", script, process.url, json.dumps(body())]) as victim:
-                end = time.monotonic() + 30
-                while not flag.exists():
-                    assert time.monotonic() < end
-                    time.sleep(0.01)
-                assert flag.read_text() == "t"
-                victim.send_signal(signal.SIGKILL)
-            flag.unlink()
-            assert [entry.name for entry in process.ledger()] == ["t"]
-
-
-def with_nonsense() -> None:
-    with emulator(nonsense=1):
-        pass
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from qstore_ionq.backend import IonQBackend
+from ionq_batches import Connect, Emulate
 from qstore_ionq.choice import Chooser, Compiled
 from qstore_ionq.emulator.process import RunningEmulator
 from qstore_ionq.prices import GatePrices
@@ -28,9 +26,6 @@ from qstore_core.errors import ConfigurationError
 from qstore_core.executor import Executor
 from qstore_core.journal import Journal
 from qstore_core.randomness import StepKey
-
-Emulate = Callable[..., AbstractContextManager[RunningEmulator]]
-Connect = Callable[..., IonQBackend]
 
 FORTE = TargetTable.load().target("qpu.forte-1").prices
 CIRCUIT = QuantumCircuit(3).ry(0, 0.0).ry(1, 0.0).ry(2, 0.0).rzz(0, 1, 0.0).cnot(1, 2).rx(0, 0.0).ry(1, 0.0)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,19 +12,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from provider_runs import (
+    QUICK,
+    Here,
+    assert_same_run,
+    circuits_paid,
+    interrupt_a_run,
+    kill,
+    qstore,
+    start_program,
+    wait_for_jobs,
+)
 from qstore_ionq.emulator.process import RunningEmulator, emulator
 
-from qstore_core import (
-    ArrayLoader,
-    Budget,
-    BudgetExceededError,
-    Pacing,
-    QuantumModel,
-    QuantumTrainer,
-    TrainingConfig,
-    get_backend,
-)
-from qstore_core.checkpoint import load_checkpoint
+from qstore_core import Budget, BudgetExceededError, QuantumModel, QuantumTrainer, TrainingConfig, get_backend
 
 PROGRAM = """
 import asyncio, json, sys
@@ -57,8 +56,7 @@ MACHINE = ("ionq.qpu", '{"target": "qpu.forte-1", "minimum": "per_job"}')
 
 
 def start(url: str, directory: Path, epochs: int, target: tuple[str, str] = MACHINE) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-c", PROGRAM, url, str(directory), str(epochs), *target]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return start_program(PROGRAM, url, directory, epochs, *target)
 
 
 def finish(url: str, directory: Path, epochs: int, target: tuple[str, str] = MACHINE) -> None:
@@ -66,35 +64,10 @@ def finish(url: str, directory: Path, epochs: int, target: tuple[str, str] = MAC
     HERE["train"](url, directory, epochs, *target)
 
 
-def kill(process: subprocess.Popen[bytes]) -> bool:
-    """SIGKILL it; False when it had ended before."""
-    running = process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return running
-
-
-def wait_for_jobs(running: RunningEmulator, process: subprocess.Popen[bytes], count: int) -> None:
-    while len(running.ledger()) < count:
-        assert process.poll() is None, "the run ended before it sent another job"
-        time.sleep(0.005)
-
-
-def circuits_paid(running: RunningEmulator) -> Counter[str]:
-    return Counter(digest for entry in running.ledger() if entry.charged for digest in entry.circuit_digests)
-
-
 def circuits_run(running: RunningEmulator) -> Counter[str]:
     return Counter(
         digest for entry in running.ledger() if entry.state == "completed" for digest in entry.circuit_digests
     )
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    first, second = load_checkpoint(one / "checkpoint.npz"), load_checkpoint(other / "checkpoint.npz")
-    np.testing.assert_array_equal(first.parameters, second.parameters)
-    np.testing.assert_array_equal(first.loss_parameters, second.loss_parameters)
-    assert (first.step, first.epoch) == (second.step, second.epoch)
 
 
 @pytest.mark.slow
@@ -188,31 +161,14 @@ def test_some_requests_failing_changes_nothing(tmp_path: Path, emulate: Any) -> 
     assert_same_run(tmp_path / "whole", tmp_path / "faulty")
 
 
-class Here:
-    """A run in this process."""
-
-    def __init__(self, running: RunningEmulator, directory: Path, **settings: Any) -> None:
-        pacing = Pacing(first_poll=0.01, longest_poll=0.05, find_grace=0.5)
-        self.backend = get_backend(
-            "ionq.qpu", remote_host=running.url, api_key="emulator-key", minimum="per_job", pacing=pacing
-        )
-        self.config = TrainingConfig(
-            **{"epochs": 1, "gradient_method": "spsa", "shots_per_circuit": 10, "seed": 3, **settings},
-            run_directory=directory,
-        )
-        generator = np.random.default_rng(5)
-        self.y = generator.integers(0, 2, 6)
-        self.x = generator.normal(0.0, 0.5, (6, 2))
-        self.model = QuantumModel(2, 2, 2, self.backend)
-
-    def train(self, *, resume: bool = False) -> None:
-        trainer = QuantumTrainer(self.config, progress=False)
-        asyncio.run(trainer.train(self.model, ArrayLoader(self.x, self.y, 6), resume=resume))
+def here(running: RunningEmulator, directory: Path, **settings: Any) -> Here:
+    options = {"remote_host": running.url, "api_key": "emulator-key", "minimum": "per_job", "pacing": QUICK}
+    return Here(get_backend("ionq.qpu", **options), directory, **settings)
 
 
 def test_a_step_is_one_job_sent_once_and_fetched_once(tmp_path: Path, emulate: Any) -> None:
     with emulate() as running:
-        Here(running, tmp_path / "run").train()
+        here(running, tmp_path / "run").train()
         requests = running.requests()["requests"]
         assert requests["submit"] == requests["results"] == requests["cost"] == 1
         (entry,) = running.ledger()
@@ -221,46 +177,23 @@ def test_a_step_is_one_job_sent_once_and_fetched_once(tmp_path: Path, emulate: A
 
 def test_a_budget_is_never_passed_by_a_cent_and_the_run_goes_on_when_it_is_raised(tmp_path: Path, emulate: Any) -> None:
     with emulate() as running:
-        run = Here(running, tmp_path / "run", budget=Budget(usd=100.0), epochs=40)
+        run = here(running, tmp_path / "run", budget=Budget(usd=100.0), epochs=40)
         with pytest.raises(BudgetExceededError, match=r"raise the budget and resume"):
             run.train()
         assert running.charged() == pytest.approx(3 * 25.7899)
-        raised = Here(running, tmp_path / "run", budget=Budget(usd=130.0), epochs=5)
+        raised = here(running, tmp_path / "run", budget=Budget(usd=130.0), epochs=5)
         raised.train(resume=True)
         assert running.charged() == pytest.approx(5 * 25.7899)
 
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_jobs_running_and_cancel_asks_the_service(tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    command = [sys.executable, "-m", "qstore_core", "train", "iris", "--qubits", "4", "--epochs", "2", "--shots", "5"]
-    command += ["--budget", "usd=1000000"]
     with emulator(queue=60) as running:
         environment = {**os.environ, "IONQ_REMOTE_HOST": running.url, "IONQ_API_KEY": "emulator-key"}
-        process = subprocess.Popen(
-            [*command, "--backend", "ionq.qpu", "--run-directory", str(directory)],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        while not running.ledger():
-            assert process.poll() is None
-            time.sleep(0.02)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert b"go on with `qstore resume" in errors
+        interrupt_a_run(running, tmp_path / "run", environment, backend="ionq.qpu")
         assert [entry.state for entry in running.ledger()] == ["submitted"]
-        shown = subprocess.run(
-            [sys.executable, "-m", "qstore_core", "jobs", str(directory)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert running.ledger()[0].id in shown.stdout
-        subprocess.run([sys.executable, "-m", "qstore_core", "cancel", str(directory)], env=environment, check=True)
+        assert running.ledger()[0].id in qstore("jobs", tmp_path / "run", environment=environment)
+        qstore("cancel", tmp_path / "run", environment=environment)
         assert [entry.state for entry in running.ledger()] == ["canceled"]
         assert running.charged() == 0.0
 

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -17,20 +16,16 @@ import cirq
 import cirq_ionq
 import numpy as np
 import pytest
-from qstore_ionq.backend import IonQBackend
+from ionq_batches import Connect, Emulate, RunJob, compiled, submit
 from qstore_ionq.emulator.process import RunningEmulator
 from qstore_ionq.results import result_of
 
 from qstore_core.backend import JobState, Pacing
-from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.batch import CircuitBatch
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.errors import AmbiguousError, TransientError
 from qstore_core.executor import Executor
 from qstore_core.randomness import StepKey
-
-Emulate = Callable[..., AbstractContextManager[RunningEmulator]]
-Connect = Callable[..., IonQBackend]
-RunJob = Callable[..., tuple[BatchResult, ...]]
 
 QUICK = Pacing(first_poll=0.01, longest_poll=0.05, find_grace=0.3, request_patience=20.0, first_retry=0.01)
 LINE = cirq.LineQubit.range(2)
@@ -51,14 +46,6 @@ def batch_of(n_rows: int = 6, *, shots: int | None = None, circuit: QuantumCircu
     angles = np.linspace(0.1, 3.0, n_rows)[:, None] * np.ones(circuit.structure.n_angles)
     draws = None if shots is None else StepKey(1).draws(sample=np.arange(n_rows))
     return CircuitBatch(circuit.structure, angles, ("Z0", "Z1"), shots, draws)
-
-
-def compiled(backend: IonQBackend, batch: CircuitBatch) -> list[Any]:
-    return [backend.compile(batch.structure, batch.groups)]
-
-
-def submit(backend: IonQBackend, batch: CircuitBatch, token: str = "t") -> str:
-    return asyncio.run(backend.submit([batch], compiled(backend, batch), token))
 
 
 @contextlib.contextmanager
@@ -248,7 +235,7 @@ def test_trap_7_the_list_of_jobs_repeats_itself_and_never_ends(emulate: Emulate,
         assert not thread.is_alive()
     with emulate(page=3) as ours:
         backend = connect(ours)
-        jobs = [submit(backend, batch_of(1), f"job {n}") for n in range(8)]
+        jobs = [submit(backend, batch_of(1), token=f"job {n}") for n in range(8)]
         theirs = service(ours).list_jobs(limit=20)
         assert len(theirs) == 20
         assert len({job.job_id() for job in theirs}) == 8
@@ -271,7 +258,7 @@ def test_trap_8_settings_and_metadata_leak_into_later_jobs(
     mine = {"compilation": {"opt": 1}}
     backend = connect(running, "qpu", settings=mine)
     for token, shots in (("first", 50), ("second", 60)):
-        job = submit(backend, batch_of(shots=shots), token)
+        job = submit(backend, batch_of(shots=shots), token=token)
         document = http(running, "GET", f"/jobs/{job}").json()
         assert document["settings"] == {"compilation": {"opt": 1}, "error_mitigation": {"debiasing": False}}
         assert document["metadata"]["token"] == token
@@ -312,7 +299,7 @@ def test_trap_11_shots_that_were_sampled_are_sampled_again(
     """Counts are the service's own, to the last shot; and equal circuits of a job have shots of their own."""
     backend = connect(running, noise_model="aria-1", gateset="qis")
     batch = batch_of(4, shots=200)
-    job = submit(backend, replace(batch, angles=np.full((4, 1), 1.5)), "sampled once")
+    job = submit(backend, replace(batch, angles=np.full((4, 1), 1.5)), token="sampled once")
     (result,) = asyncio.run(backend.fetch(job, [batch], compiled(backend, batch)))
     order = http(running, "GET", f"/jobs/{job}").json()["child_job_ids"]
     histograms = http(running, "GET", f"/jobs/{job}/results/probabilities/aggregated").json()

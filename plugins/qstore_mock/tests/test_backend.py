@@ -75,7 +75,7 @@ class TestChunks:
         differentiate: Differentiate,
         rng: np.random.Generator,
     ) -> None:
-        circuit, observables = random_circuit(rng, 4), random_observables(rng, 4)
+        circuit, observables = random_circuit(rng, 4), random_observables(rng, 4, size=3)
         angles = rng.normal(size=(23, circuit.structure.n_angles))
         batch, cotangents = CircuitBatch(circuit.structure, angles, observables), rng.normal(size=(23, 3))
         whole = differentiate(MockBackend(), batch, cotangents)

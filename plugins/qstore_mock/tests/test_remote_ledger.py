@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from provider_runs import assert_it_announces_itself_and_ends_cleanly, assert_it_ends_with_the_process_that_started_it
 from qstore_mock.remote.backend import RemoteMockBackend
 from qstore_mock.remote.cli import main
 from qstore_mock.remote.ledger import Ledger, LedgerEntry, NewJob
@@ -181,15 +180,7 @@ class TestCrashes:
 
 class TestProcess:
     def test_it_announces_itself_in_one_line_and_ends_cleanly(self, tmp_path: Path) -> None:
-        command = [sys.executable, "-m", "qstore_mock.remote", "--ledger", str(tmp_path / "l.sqlite")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            said = json.loads(process.stdout.readline())
-            assert said["url"].startswith("http://127.0.0.1:")
-            assert said["pid"] == process.pid
-            process.terminate()
-            rest, errors = process.communicate(timeout=30)
-        assert (process.returncode, rest, errors) == (0, "", "")
+        assert_it_announces_itself_and_ends_cleanly("qstore_mock.remote", "--ledger", tmp_path / "l.sqlite")
 
     def test_it_does_not_wait_for_answers_that_it_holds_back(self) -> None:
         with provider(force=["silence:1"], silence=600) as running:
@@ -213,18 +204,7 @@ class TestProcess:
             os.kill(pids[0], 0)
 
     def test_it_ends_with_the_process_that_started_it(self) -> None:
-        script = """
-import os, signal
-from qstore_mock.remote.process import provider
-with provider() as running:
-    print(running.pid, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-        end = time.monotonic() + 30
-        while is_alive(int(done.stdout)):
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        assert_it_ends_with_the_process_that_started_it("qstore_mock.remote.process", "provider")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -263,10 +243,3 @@ def with_nonsense() -> None:
 def test_a_price_table_needs_its_readings_in_order() -> None:
     with pytest.raises(ConfigurationError, match="the price minimum is"):
         PriceTable.of({"minimum": (2.0, 1.0)})
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
-import signal
 import subprocess
-import sys
 import time
-from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from provider_runs import (
+    QUICK,
+    Here,
+    assert_same_run,
+    circuits_paid,
+    interrupt_a_run,
+    kill,
+    qstore,
+    start_program,
+    wait_for_jobs,
+)
 from qstore_mock.remote.process import RunningProvider, provider
+from run_files import steps_of
 
 from qstore_core import (
     ArrayLoader,
     Budget,
     BudgetExceededError,
     JournalError,
-    Pacing,
     QuantumModel,
     QuantumTrainer,
     TrainingConfig,
-    TrainingMetrics,
     get_backend,
 )
 from qstore_core.checkpoint import load_checkpoint
@@ -56,44 +62,13 @@ asyncio.run(trainer.train(model, loader, held_out, resume=True))
 
 
 def start(url: str, directory: Path, epochs: int) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-c", PROGRAM, url, str(directory), str(epochs)]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return start_program(PROGRAM, url, directory, epochs)
 
 
 def finish(url: str, directory: Path, epochs: int) -> None:
     process = start(url, directory, epochs)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors.decode()
-
-
-def kill(process: subprocess.Popen[bytes]) -> bool:
-    """SIGKILL it; False when it had ended before."""
-    running = process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return running
-
-
-def wait_for_jobs(running: RunningProvider, process: subprocess.Popen[bytes], count: int) -> None:
-    while len(running.ledger()) < count:
-        assert process.poll() is None, "the run ended before it sent another job"
-        time.sleep(0.005)
-
-
-def circuits_paid(running: RunningProvider) -> Counter[str]:
-    return Counter(digest for entry in running.ledger() if entry.charged for digest in entry.circuit_digests)
-
-
-def steps_of(directory: Path) -> list[dict[str, Any]]:
-    records = map(json.loads, (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [record for record in records if record["kind"] == "step"]
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    first, second = load_checkpoint(one / "checkpoint.npz"), load_checkpoint(other / "checkpoint.npz")
-    np.testing.assert_array_equal(first.parameters, second.parameters)
-    np.testing.assert_array_equal(first.loss_parameters, second.loss_parameters)
-    assert (first.step, first.epoch) == (second.step, second.epoch)
 
 
 @pytest.mark.slow
@@ -148,30 +123,14 @@ def test_a_fifth_of_all_requests_failing_changes_nothing(tmp_path: Path) -> None
     assert_same_run(tmp_path / "whole", tmp_path / "faulty")
 
 
-class Here:
-    """A run in this process."""
-
-    def __init__(self, running: RunningProvider, directory: Path, **settings: Any) -> None:
-        pacing = Pacing(first_poll=0.01, longest_poll=0.05, find_grace=0.5)
-        self.backend = get_backend("mock.remote", url=running.url, pacing=pacing)
-        self.config = TrainingConfig(
-            **{"epochs": 1, "gradient_method": "spsa", "shots_per_circuit": 10, "seed": 3, **settings},
-            run_directory=directory,
-        )
-        generator = np.random.default_rng(5)
-        self.y = generator.integers(0, 2, 6)
-        self.x = generator.normal(0.0, 0.5, (6, 2))
-        self.model = QuantumModel(2, 2, 2, self.backend)
-
-    def train(self, *, resume: bool = False) -> list[TrainingMetrics]:
-        trainer = QuantumTrainer(self.config, progress=False)
-        return asyncio.run(trainer.train(self.model, ArrayLoader(self.x, self.y, 6), resume=resume))
+def here(running: RunningProvider, directory: Path, **settings: Any) -> Here:
+    return Here(get_backend("mock.remote", url=running.url, pacing=QUICK), directory, **settings)
 
 
 @pytest.mark.parametrize(("method", "circuits"), [("spsa", 12), ("parameter_shift", 6 * (1 + 2 * 6))])
 def test_a_step_is_one_job_sent_once_and_fetched_once(tmp_path: Path, method: str, circuits: int) -> None:
     with provider() as running:
-        run = Here(running, tmp_path / "run", gradient_method=method)
+        run = here(running, tmp_path / "run", gradient_method=method)
         (metrics,) = run.train()
         requests = running.requests()["requests"]
         assert requests["submit"] == requests["results"] == requests["cost"] == 1
@@ -187,14 +146,14 @@ def test_a_budget_is_never_passed_by_a_cent_and_the_run_goes_on_when_it_is_raise
     with provider(price_shot="0.0004") as running:
         price = step * 10 * 0.0004
         settings = {"gradient_method": method, "epochs": 40, "learning_rate": 0.05}
-        run = Here(running, tmp_path / "run", budget=Budget(usd=1.00), **settings)
+        run = here(running, tmp_path / "run", budget=Budget(usd=1.00), **settings)
         with pytest.raises(BudgetExceededError, match=r"raise the budget and resume"):
             run.train()
         paid = sum(entry.charged or 0.0 for entry in running.ledger())
         assert 1.00 - price < paid <= 1.00
         steps = load_checkpoint(tmp_path / "run" / "checkpoint.npz").step
         assert steps == round(paid / price)
-        raised = Here(running, tmp_path / "run", **{**settings, "epochs": steps + 2})
+        raised = here(running, tmp_path / "run", **{**settings, "epochs": steps + 2})
         raised.train(resume=True)
         assert sum(entry.charged or 0.0 for entry in running.ledger()) == pytest.approx((steps + 2) * price)
 
@@ -203,7 +162,7 @@ def test_a_budget_is_never_passed_by_a_cent_by_steps_of_changing_prices_either(t
     """The default method chooses samples, circuits and shots; what it cannot pay it does not send."""
     with provider(price_circuit="0.01", price_shot="0.0004") as running:
         settings = {"gradient_method": "adaptive", "epochs": 40, "learning_rate": 0.05, "shots_per_circuit": 100}
-        run = Here(running, tmp_path / "run", budget=Budget(usd=1.50), **settings)
+        run = here(running, tmp_path / "run", budget=Budget(usd=1.50), **settings)
         with pytest.raises(
             BudgetExceededError, match=r"the budget is 1.5 USD: .*: raise the budget and resume"
         ) as caught:
@@ -220,7 +179,7 @@ def test_a_budget_is_never_passed_by_a_cent_by_steps_of_changing_prices_either(t
             [0.01 * step["circuits"] + 0.0004 * step["shots"] for step in steps]
         )
         assert load_checkpoint(tmp_path / "run" / "checkpoint.npz").step == len(steps) > 1
-        raised = Here(running, tmp_path / "run", **{**settings, "epochs": steps[-1]["epoch"] + 1})
+        raised = here(running, tmp_path / "run", **{**settings, "epochs": steps[-1]["epoch"] + 1})
         raised.train(resume=True)
         more = steps_of(tmp_path / "run")
         assert more[: len(steps)] == steps
@@ -236,7 +195,7 @@ def test_the_next_step_of_the_default_method_is_sent_with_the_validation_and_onl
 ) -> None:
     """What is run ahead are the samples that the step takes, whatever the loader's batches are."""
     with provider(price_circuit="0.01", queue=0.2) as running:
-        run = Here(running, tmp_path / "run", epochs=3, gradient_method="adaptive", shots_per_circuit=20)
+        run = here(running, tmp_path / "run", epochs=3, gradient_method="adaptive", shots_per_circuit=20)
         loader = ArrayLoader(run.x, run.y, batch_size)
         held_out = ArrayLoader(run.x, run.y, 6, shuffle=False)
         trainer = QuantumTrainer(run.config, progress=False)
@@ -265,7 +224,7 @@ def test_the_next_step_of_the_default_method_is_sent_with_the_validation_and_onl
 
     # without a validation nothing is run ahead, and every step is the same
     with provider(price_circuit="0.01") as running:
-        alone = Here(running, tmp_path / "alone", epochs=3, gradient_method="adaptive", shots_per_circuit=20)
+        alone = here(running, tmp_path / "alone", epochs=3, gradient_method="adaptive", shots_per_circuit=20)
         asyncio.run(QuantumTrainer(alone.config, progress=False).train(alone.model, loader))
     np.testing.assert_array_equal(alone.model.parameters, run.model.parameters)
     told = ("samples", "circuits", "shots", "loss")
@@ -281,7 +240,7 @@ def test_a_step_that_was_run_ahead_is_found_by_the_run_that_goes_on(tmp_path: Pa
         pass
 
     def train(running: RunningProvider, name: str, *, stop_after: int | None = None) -> QuantumModel:
-        run = Here(running, tmp_path / name, epochs=3, gradient_method="adaptive", shots_per_circuit=20)
+        run = here(running, tmp_path / name, epochs=3, gradient_method="adaptive", shots_per_circuit=20)
         fetch = run.backend.fetch
 
         async def failing(job_id: str, *arguments: Any) -> Any:
@@ -312,7 +271,7 @@ def test_a_step_that_was_run_ahead_is_found_by_the_run_that_goes_on(tmp_path: Pa
 
 def test_the_next_step_is_sent_while_the_validation_is_waited_for(tmp_path: Path) -> None:
     with provider(price_circuit="0.01", queue=0.2) as running:
-        run = Here(running, tmp_path / "run", epochs=3)
+        run = here(running, tmp_path / "run", epochs=3)
         loader = ArrayLoader(run.x, run.y, 3)
         held_out = ArrayLoader(run.x, run.y, 6, shuffle=False)
         trainer = QuantumTrainer(run.config, progress=False)
@@ -338,7 +297,7 @@ def test_the_next_step_is_sent_while_the_validation_is_waited_for(tmp_path: Path
 def test_a_paid_run_without_a_run_directory_gets_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with provider() as running:
-        run = Here(running, tmp_path / "unused")
+        run = here(running, tmp_path / "unused")
         run.config = TrainingConfig(epochs=1, gradient_method="spsa", shots_per_circuit=10, seed=3)
         run.train()
     (made,) = (tmp_path / "runs").iterdir()
@@ -346,46 +305,25 @@ def test_a_paid_run_without_a_run_directory_gets_one(tmp_path: Path, monkeypatch
 
 
 def test_ctrl_c_leaves_jobs_running_and_cancel_asks_the_provider(tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    command = [sys.executable, "-m", "qstore_core", "train", "iris", "--qubits", "4", "--epochs", "2", "--shots", "5"]
     with provider(queue=60) as running:
         environment = {**os.environ, "QSTORE_MOCK_URL": running.url}
-        process = subprocess.Popen(
-            [*command, "--backend", "mock.remote", "--run-directory", str(directory)],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        while not running.ledger():
-            assert process.poll() is None
-            time.sleep(0.02)
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert b"go on with `qstore resume" in errors
+        interrupt_a_run(running, tmp_path / "run", environment, backend="mock.remote")
         assert [entry.state for entry in running.ledger()] == ["queued"]
-        shown = subprocess.run(
-            [sys.executable, "-m", "qstore_core", "jobs", str(directory)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert "train step 1" in shown.stdout
-        assert "submitted" in shown.stdout
-        assert running.ledger()[0].id in shown.stdout
-        subprocess.run([sys.executable, "-m", "qstore_core", "cancel", str(directory)], env=environment, check=True)
+        shown = qstore("jobs", tmp_path / "run", environment=environment)
+        assert "train step 1" in shown
+        assert "submitted" in shown
+        assert running.ledger()[0].id in shown
+        qstore("cancel", tmp_path / "run", environment=environment)
         assert [entry.state for entry in running.ledger()] == ["cancelled"]
 
 
 def test_a_run_whose_journal_is_gone_is_not_paid_again(tmp_path: Path) -> None:
     with provider() as running:
-        Here(running, tmp_path / "run").train()
+        here(running, tmp_path / "run").train()
         jobs = len(running.ledger())
         for path in (tmp_path / "run").glob("journal.sqlite*"):
             path.unlink()
-        again = Here(running, tmp_path / "run", epochs=2)
+        again = here(running, tmp_path / "run", epochs=2)
         with pytest.raises(JournalError, match=r"is missing, and the checkpoint knows of 1 job\(s\)"):
             again.train(resume=True)
         assert len(running.ledger()) == jobs

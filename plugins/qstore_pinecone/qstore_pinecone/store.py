@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -13,7 +12,6 @@ from numpy.typing import ArrayLike
 from qstore_core.errors import ConfigurationError, StoreError, StoreUnavailableError
 from qstore_core.store import (
     Metric,
-    Store,
     StoreEntry,
     StoreInfo,
     StoreMatch,
@@ -21,8 +19,10 @@ from qstore_core.store import (
     check_dimension,
     check_metric,
     check_query,
+    check_size,
 )
 from qstore_core.store_filter import checked
+from qstore_core.threaded_store import ThreadedStore, latest
 from qstore_pinecone.service import IndexOptions, Service
 
 DEFAULT_INDEX = "quantum-ml-training"
@@ -35,7 +35,7 @@ _MOST_IDS = 100  # of a request that has them in its URL
 _MOST_DELETED = 1000
 
 
-class PineconeStore(Store):
+class PineconeStore(ThreadedStore):
     """An index at Pinecone, found by its name and made at the first writing if there is none.
 
     Requests run in threads. Pinecone's client sends a request again, up to three times, when the service is busy or
@@ -79,15 +79,13 @@ class PineconeStore(Store):
                 f"the store 'pinecone' needs a key{' in plain ASCII' if key else ''}: set {KEY_VARIABLE}, or "
                 "pinecone_api_key in TrainingConfig"
             )
-        if dimension is not None and (not isinstance(dimension, int) or dimension < 1):
-            raise ConfigurationError(f"dimension is a whole number of at least 1 or None, not {dimension!r}")
         self.index_name = index_name
         self._service = Service(
             IndexOptions(
                 name=index_name,
                 cloud=cloud,
                 region=environment,
-                dimension=dimension,
+                dimension=check_size(dimension),
                 metric=None if metric is None else check_metric(metric),
                 create=create,
                 host=host,
@@ -99,46 +97,18 @@ class PineconeStore(Store):
     def __repr__(self) -> str:
         return f"PineconeStore({self.index_name!r})"
 
-    async def upsert(self, entries: Sequence[StoreEntry], *, namespace: str = "") -> None:
-        await asyncio.to_thread(self._upsert, list(entries), namespace)
-
-    async def query(
-        self, vector: ArrayLike, *, top_k: int = 10, where: Where | None = None, namespace: str = ""
-    ) -> list[StoreMatch]:
-        return await asyncio.to_thread(self._query, vector, top_k, where, namespace)
-
-    async def fetch(self, ids: Sequence[str], *, namespace: str = "") -> dict[str, StoreEntry]:
-        return await asyncio.to_thread(self._fetch, list(ids), namespace)
-
-    async def delete(
-        self, ids: Sequence[str] | None = None, *, where: Where | None = None, namespace: str = ""
-    ) -> None:
-        await asyncio.to_thread(self._delete, None if ids is None else list(ids), where, namespace)
-
-    async def list_ids(self, *, prefix: str = "", namespace: str = "") -> list[str]:
-        return await asyncio.to_thread(self._list_ids, prefix, namespace)
-
-    async def describe(self) -> StoreInfo:
-        return await asyncio.to_thread(self._describe)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._service.close)
-
     def _upsert(self, entries: list[StoreEntry], namespace: str) -> None:
-        if not entries:
-            return
         found = self._service.find_or_make(len(entries[0].values))
         for entry in entries:
             check_dimension(f"entry {entry.id!r}", len(entry.values), found.dimension)
-        latest = {entry.id: entry for entry in entries}  # of two with one id the later counts
-        done = 0
-        for batch in _batches(list(latest.values())):
+        kept, done = latest(entries), 0
+        for batch in _batches(list(kept.values())):
             try:
                 with self._service.explained("keep entries"):
                     found.index.upsert(vectors=batch, namespace=namespace)
             except StoreError as error:
                 raise type(error)(
-                    f"{error}; {done} of {len(latest)} entries were written, each of them whole, and to send them "
+                    f"{error}; {done} of {len(kept)} entries were written, each of them whole, and to send them "
                     "again is safe"
                 ) from error
             done += len(batch)
@@ -168,11 +138,9 @@ class PineconeStore(Store):
                 answer = found.index.fetch(ids=ids[first : first + _MOST_IDS], namespace=namespace)
             for key, vector in answer.vectors.items():
                 fetched[key] = StoreEntry(key, vector.values, _plain(vector.metadata))
-        return {key: fetched[key] for key in ids if key in fetched}
+        return fetched
 
     def _delete(self, ids: list[str] | None, where: Where | None, namespace: str) -> None:
-        if ids is not None and where is not None:
-            raise StoreError("delete takes ids or a filter, not both")
         condition = checked(where)
         found = self._service.find()
         if found is None or not self._has(namespace):
@@ -199,6 +167,9 @@ class PineconeStore(Store):
         if found is None:
             return StoreInfo(options.dimension, options.metric or "cosine", {})
         return StoreInfo(found.dimension, found.metric, self._counts())
+
+    def _close(self) -> None:
+        self._service.close()
 
     def _has(self, namespace: str) -> bool:
         """Whether there is anything in a namespace: to delete from one that is not there is an error at Pinecone."""

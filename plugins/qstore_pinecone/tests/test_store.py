@@ -64,10 +64,10 @@ def test_a_wrong_key_is_refused_without_being_shown(make_store: MakeStore) -> No
 
 def test_reading_makes_no_index_and_writing_does(make_store: MakeStore, shared_emulator: RunningEmulator) -> None:
     store = make_store(environment="eu-west-1")
-    before = shared_emulator.requests().get("create", 0)
+    before = shared_emulator.requests()["requests"].get("create", 0)
     assert run(store.query([1, 2, 3])) == []
     assert run(store.describe()).dimension is None
-    assert shared_emulator.requests().get("create", 0) == before
+    assert shared_emulator.requests()["requests"].get("create", 0) == before
     run(store.upsert([StoreEntry("a", [1, 2, 3])]))
     model = store._service._control().indexes.describe(store.index_name)
     assert (model.dimension, model.metric, model.deployment.region) == (3, "cosine", "eu-west-1")
@@ -94,10 +94,10 @@ def test_an_index_that_goes_away_is_told_and_then_made_again(make_store: MakeSto
 def test_entries_go_in_requests_of_a_size_that_pinecone_takes(
     make_store: MakeStore, shared_emulator: RunningEmulator
 ) -> None:
-    before = shared_emulator.requests().get("upsert", 0)
+    before = shared_emulator.requests()["requests"].get("upsert", 0)
     text = "x" * 30_000
     run(make_store().upsert([StoreEntry(f"{n}", [1, n], {"text": text}) for n in range(120)]))
-    assert shared_emulator.requests()["upsert"] - before == 3
+    assert shared_emulator.requests()["requests"]["upsert"] - before == 3
     for batch in module._batches(labelled(2500)):
         assert len(batch) <= 1000
         assert len(json.dumps(batch)) < 2 * 2**20

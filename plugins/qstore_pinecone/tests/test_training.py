@@ -85,7 +85,7 @@ def _old_vectors() -> Iterator[Any]:
 
 def test_the_placeholder_of_v3_2_means_no_store(service: RunningEmulator) -> None:
     fit(pinecone_api_key="mock-key", pinecone_index_name="runs")
-    assert service.requests() == {}
+    assert service.requests()["requests"] == {}
 
 
 def test_without_a_key_the_trainer_says_so_at_once(service: RunningEmulator) -> None:

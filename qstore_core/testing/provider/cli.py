@@ -49,6 +49,9 @@ def moment(text: str) -> tuple[tuple[str, int], Fault]:
         raise click.BadParameter(f"{text!r} is not FAULT:N or FAULT:REQUEST:N; the faults: {FAULT_NAMES}") from None
 
 
+parent_option = click.option("--with-parent", is_flag=True, help="Stop when the process that started it is gone.")
+"""Gives a command the option that `run_until_told` is told."""
+
 _PLACE = (
     click.option("--ledger", type=FILE, required=True, help="Its SQLite file."),
     click.option("--host", default="127.0.0.1", help="Where it listens."),
@@ -82,7 +85,7 @@ _FAULTS = (
     ),
     click.option("--pause-at", type=click.IntRange(min=1), help="Pause at the n-th submit only."),
     click.option("--pause-timeout", default=60.0, type=SECONDS, help="The most seconds of a pause."),
-    click.option("--with-parent", is_flag=True, help="Stop when the process that started it is gone."),
+    parent_option,
 )
 
 

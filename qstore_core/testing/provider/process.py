@@ -26,6 +26,7 @@ class ServiceProcess:
     Attributes:
         module: What `python -m` starts.
         words: What messages call it.
+        has_ledger: Whether it has a ledger, which outlives it.
         url: Where it listens, the same after a restart.
         ledger_path: Its SQLite file.
         log_path: What it writes to standard error.
@@ -33,6 +34,7 @@ class ServiceProcess:
 
     module: ClassVar[str]
     words: ClassVar[str]
+    has_ledger: ClassVar[bool] = True
 
     def __init__(self, ledger_path: Path, *, log_path: Path, options: Mapping[str, Any]) -> None:
         self.ledger_path = ledger_path
@@ -60,7 +62,8 @@ class ServiceProcess:
             ConfigurationError: It ends instead, for example because of an unknown option; the message says why.
         """
         command = [sys.executable, "-m", self.module, "--with-parent", *arguments_of(self._options)]
-        command += ["--ledger", str(self.ledger_path)]
+        if self.has_ledger:
+            command += ["--ledger", str(self.ledger_path)]
         with self.log_path.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         line = _first_line(self._process, _START_SECONDS)
@@ -91,7 +94,14 @@ class ServiceProcess:
 
     def read(self, path: str) -> Any:
         """The JSON answer to a GET, without a client's retries and without a proxy."""
-        request = Request(self.url + path, headers=self.headers)
+        return self._ask(Request(self.url + path, headers=self.headers))
+
+    def send(self, path: str, document: Any) -> Any:
+        """The JSON answer to a POST, likewise."""
+        headers = {**self.headers, "Content-Type": "application/json"}
+        return self._ask(Request(self.url + path, json.dumps(document).encode(), headers))
+
+    def _ask(self, request: Request) -> Any:
         with build_opener(ProxyHandler({})).open(request, timeout=_START_SECONDS) as response:
             return json.load(response)
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-from q_store.ml.live_model import LiveModel
+from q_store.ml.live_model import LiveModel, Trained
 from qstore_core import Feature, Parameter, QuantumCircuit
 from qstore_core.arrays import FloatArray
 from qstore_core.errors import ConfigurationError, UnknownNameError
 
 
-class QuantumConvolutionalLayer:
+class QuantumConvolutionalLayer(Trained):
     """The same rotations on every window of the inputs: `3 * kernel_size * depth` parameters, a number for each window.
 
     An input x is RY(x pi) on its qubit, then come `depth` times RX, RY and RZ; the number is the mean of Z. The windows
@@ -41,24 +39,7 @@ class QuantumConvolutionalLayer:
         self.n_qubits, self.depth, self.backend = n_qubits, depth, backend
         self.kernel_size, self.stride = kernel_size, stride
         self.model = LiveModel(kernel_size, kernel_size, 1, backend, depth=depth, ansatz=_window(kernel_size, depth))
-
-    @property
-    def n_parameters(self) -> int:
-        """The number of parameters."""
-        return self.model.n_parameters
-
-    @property
-    def parameters(self) -> FloatArray:
-        """The parameters, `(n_parameters,)`, radians; a change in place is a change of the layer."""
-        return self.model.parameters
-
-    @parameters.setter
-    def parameters(self, values: ArrayLike) -> None:
-        self.model.parameters = np.asarray(values, dtype=np.float64)
-
-    def freeze_parameters(self, indices: Sequence[int]) -> None:
-        """Keep these parameters as they are in training."""
-        self.model.freeze_parameters(indices)
+        self._trained = self.model
 
     async def forward(self, x: ArrayLike, shots: int | None = 1000) -> FloatArray:
         """A number in [-1, 1] for each window of `x` `(n_qubits,)`, in half turns."""

@@ -88,3 +88,27 @@ class LiveModel(CoreModel):
     @parameters.setter
     def parameters(self, values: ArrayLike) -> None:
         CoreModel.__dict__["parameters"].__set__(self, values)
+
+
+class Trained:
+    """Something whose parameters are those of a model, `_trained`."""
+
+    _trained: LiveModel
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of trained parameters."""
+        return self._trained.n_parameters
+
+    @property
+    def parameters(self) -> FloatArray:
+        """The parameters, `(n_parameters,)`, radians; a change in place is a change of the layer."""
+        return self._trained.parameters
+
+    @parameters.setter
+    def parameters(self, values: ArrayLike) -> None:
+        self._trained.parameters = np.asarray(values, dtype=np.float64)
+
+    def freeze_parameters(self, indices: Sequence[int]) -> None:
+        """Keep these parameters as they are in training."""
+        self._trained.freeze_parameters(indices)

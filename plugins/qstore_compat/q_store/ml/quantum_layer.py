@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike
 from q_store.backends.circuits import GateType, QuantumCircuit, QuantumGate
 from q_store.changes import changed
 from q_store.ml.convolution import QuantumConvolutionalLayer, QuantumPoolingLayer
-from q_store.ml.live_model import LiveModel
+from q_store.ml.live_model import LiveModel, Trained
 from qstore_core.arrays import FloatArray
 from qstore_core.errors import ConfigurationError, UnknownNameError
 
@@ -42,7 +41,7 @@ class LayerConfig:
     trainable: bool = True
 
 
-class _Layer:
+class _Layer(Trained):
     """What both layers share."""
 
     hardware_efficient: ClassVar[bool]
@@ -98,20 +97,6 @@ class _Layer:
         """Which qubits the CNOTs connect."""
         return self.model.entanglement
 
-    @property
-    def n_parameters(self) -> int:
-        """The number of trained parameters."""
-        return self.model.n_parameters
-
-    @property
-    def parameters(self) -> FloatArray:
-        """The parameters, `(n_parameters,)`, radians; a change in place is a change of the layer."""
-        return self._trained.parameters
-
-    @parameters.setter
-    def parameters(self, values: ArrayLike) -> None:
-        self._trained.parameters = np.asarray(values, dtype=np.float64)
-
     def get_parameters(self) -> FloatArray:
         """A copy of the parameters."""
         return self.parameters.copy()
@@ -122,10 +107,6 @@ class _Layer:
         if new.shape != (self.n_parameters,):
             raise ConfigurationError(f"this layer has {self.n_parameters} parameters, not an array of {new.shape}")
         self.parameters = np.where(self._trained.trainable, new, self.parameters)
-
-    def freeze_parameters(self, indices: Sequence[int]) -> None:
-        """Keep these parameters as they are."""
-        self._trained.freeze_parameters(indices)
 
     def unfreeze_parameters(self) -> None:
         """Let every parameter move again."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -19,6 +17,7 @@ from qstore_core.errors import (
     QStoreError,
     TransientError,
 )
+from qstore_core.retry_after import seconds_to_wait
 
 _REJECTED = (400, 402, 413, 422)
 _NOT_NOW = (409, 429, 503)
@@ -100,7 +99,7 @@ def refusal(status: int, reason: str, headers: Mapping[str, str], *, what: str) 
     if status in _REJECTED:
         return JobRejectedError(message)
     if status in _NOT_NOW:
-        return TransientError(message, retry_after=_seconds(headers.get("Retry-After")))
+        return TransientError(message, retry_after=seconds_to_wait(headers.get("Retry-After")))
     if status == 408 or status >= 500:
         return AmbiguousError(message)
     if status in (401, 403):
@@ -108,20 +107,6 @@ def refusal(status: int, reason: str, headers: Mapping[str, str], *, what: str) 
     if status == 410:
         return JobFailedError(message)
     return BackendError(f"{message}; is it the URL of a simulated provider?" if status != 404 else message)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Seconds from now, from a number or an HTTP date."""
-    if retry_after is None:
-        return None
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _reason(response: httpx.Response) -> str:

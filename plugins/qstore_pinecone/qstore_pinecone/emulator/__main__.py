@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import os
-import signal
-import sys
+from collections.abc import Callable
+from functools import partial
+
+import click
 
 from qstore_core.errors import ConfigurationError
+from qstore_core.testing.provider.cli import parent_option, run_until_told
 
 
-def main() -> None:
-    """Serve until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m qstore_pinecone.emulator", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="the port; 0 picks a free one")
-    parser.add_argument("--key", default="emulator", help="what requests must carry")
-    parser.add_argument("--with-parent", action="store_true", help="stop when the process that started it is gone")
-    asyncio.run(_serve(parser.parse_args()))
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--port", default=0, help="The port; 0 picks a free one.")
+@click.option("--key", default="emulator", help="What requests must carry.")
+@parent_option
+def main(*, port: int, key: str, with_parent: bool) -> None:
+    """Serve the part of Pinecone's API that qstore uses, in memory, until SIGTERM or Ctrl-C."""
+    run_until_told(partial(_serve, port, key), with_parent=with_parent)
 
 
-async def _serve(options: argparse.Namespace) -> None:
+async def _serve(port: int, key: str, *, ready: Callable[[str], None], stop: asyncio.Event) -> None:
     try:
         from qstore_pinecone.emulator.server import serve  # needs aiohttp, which the base install leaves out
     except ImportError as error:
         raise ConfigurationError(
             f"the emulator needs {error.name}: pip install './plugins/qstore_pinecone[emulator]'"
         ) from error
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    watch = asyncio.create_task(_stop_with(os.getppid(), stop)) if options.with_parent else None
-    await serve(options.port, options.key, ready=_announce, stop=stop)
-    if watch is not None:
-        watch.cancel()
-
-
-def _announce(url: str) -> None:
-    sys.stdout.write(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
-    sys.stdout.flush()
-
-
-async def _stop_with(parent: int, stop: asyncio.Event) -> None:
-    while os.getppid() == parent:
-        await asyncio.sleep(0.5)
-    stop.set()
+    await serve(port, key, ready=ready, stop=stop)
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m qstore_pinecone.emulator")

@@ -34,6 +34,7 @@ class Emulator:
         self._indexes: dict[str, EmulatedIndex] = {}
         self._faults: list[dict[str, Any]] = []
         self._requests: Counter[str] = Counter()
+        self._met: Counter[str] = Counter()
 
     def application(self) -> web.Application:
         """The HTTP application; /faults and /requests are for tests and meet no faults."""
@@ -81,6 +82,7 @@ class Emulator:
                     fault["times"] -= 1
                     if fault["times"] <= 0:
                         self._faults.remove(fault)
+                    self._met[str(fault["what"])] += 1
                     return fault
         return None
 
@@ -97,7 +99,7 @@ class Emulator:
         return web.json_response({})
 
     async def _count(self, _: web.Request) -> web.Response:
-        return web.json_response(self._requests)
+        return web.json_response({"requests": self._requests, "faults": self._met})
 
     async def _list_indexes(self, _: web.Request) -> Any:
         return {"indexes": [index.document for index in self._indexes.values()]}
