@@ -1,11 +1,11 @@
-"""One epoch of training: its steps, its validation, and what is written of them."""
+"""Epochs of training: their steps, their validation, and what is written of them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sized
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader, Batch
 from qstore_core.errors import BackendError, BudgetExceededError
 from qstore_core.problem import GradientResult
-from qstore_core.progress import Progress
+from qstore_core.progress import Progress, progress_bar
 from qstore_core.run import Run
 from qstore_core.stream import mini_batches, size_of
 from qstore_core.tracker import StepRecord
@@ -24,6 +24,28 @@ from qstore_core.training import Loader, TrainingMetrics, batches_of
 _log = logging.getLogger("qstore")
 
 Validation = Callable[[], Awaitable[Mapping[str, float]]]
+
+
+async def train_epochs(
+    run: Run, loader: Loader, validate: Validation | None, last: int, *, show: bool | None
+) -> list[TrainingMetrics]:
+    """Do the run's epochs up to the number `last`, with a checkpoint as often as the configuration says.
+
+    Args:
+        run: The run.
+        loader: Its data.
+        validate: Evaluates the model as it is, or None.
+        last: How many epochs the run has in the end.
+        show: Whether to show a progress bar; None: when standard error is a terminal.
+    """
+    total = len(loader) * last if isinstance(loader, Sized) and run.recipe.follows_loader else None
+    history = []
+    with progress_bar(total, run.state.step, show=show) as bar:
+        while run.state.epoch < last:
+            history.append(await train_epoch(run, loader, validate, bar, more=run.state.epoch + 1 < last))
+            if run.state.epoch % run.recipe.config.checkpoint_interval == 0 and run.state.epoch < last:
+                run.save()
+    return history
 
 
 async def train_epoch(

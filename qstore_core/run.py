@@ -68,6 +68,11 @@ class Run:
         """What the whole run has cost, earlier processes included."""
         return self.executor.spent
 
+    def history(self) -> list[TrainingMetrics]:
+        """The epochs that its directory has."""
+        records = [] if self.directory is None else self.directory.epochs()
+        return [TrainingMetrics.from_record(record) for record in records]
+
     def accept(self, state: Checkpoint) -> None:
         """Make `state` the present one."""
         self.state = state

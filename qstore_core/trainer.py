@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sized
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from qstore_core.batch_manager import CircuitBatchManager
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader
-from qstore_core.epochs import train_epoch
+from qstore_core.epochs import train_epochs
 from qstore_core.errors import (
     BackendError,
     BudgetExceededError,
@@ -34,7 +35,6 @@ from qstore_core.manager import BackendManager
 from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.problem import GradientResult
-from qstore_core.progress import progress_bar
 from qstore_core.randomness import StepKey, fresh_seed
 from qstore_core.recording import recorded
 from qstore_core.run import Run, begin_run, saved_scaler, with_advice
@@ -133,9 +133,10 @@ class QuantumTrainer:
             run = self._begin(recipe, around, directory, data_loader, resume=resume)
             last = int(wanted) + (0 if resume else run.state.epoch)
             run.executor.account.kept = self._keep
+            history = run.history() if resume else []
             async with recorded(run, data_loader, self.store, last):
                 try:
-                    return await self._epochs(run, data_loader, val_loader, last, resume=resume)
+                    return history + await self._epochs(run, data_loader, val_loader, last)
                 except (BudgetExceededError, BackendError) as error:
                     raise with_advice(error, run) from error
                 finally:  # also after Ctrl-C, cancellation and errors: what was paid for is kept
@@ -331,27 +332,11 @@ class QuantumTrainer:
             run.adopt_parameters()
         return run
 
-    async def _epochs(
-        self, run: Run, loader: Loader, val_loader: Loader | None, last: int, *, resume: bool
-    ) -> list[TrainingMetrics]:
-        history = []
-        if resume and run.directory is not None:
-            history = [TrainingMetrics.from_record(record) for record in run.directory.epochs()]
-        total = len(loader) * last if isinstance(loader, Sized) and run.recipe.follows_loader else None
+    async def _epochs(self, run: Run, loader: Loader, val_loader: Loader | None, last: int) -> list[TrainingMetrics]:
         if run.state.epoch < last:
             await warm_start(run, loader)
-
-        async def validated() -> dict[str, float]:
-            assert val_loader is not None
-            return await self.validate(run.recipe.model, val_loader)
-
-        with progress_bar(total, run.state.step, show=self._progress) as bar:
-            while run.state.epoch < last:
-                validate, more = None if val_loader is None else validated, run.state.epoch + 1 < last
-                history.append(await train_epoch(run, loader, validate, bar, more=more))
-                if run.state.epoch % self.config.checkpoint_interval == 0 and run.state.epoch < last:
-                    run.save()
-        return history
+        validate = None if val_loader is None else partial(self.validate, run.recipe.model, val_loader)
+        return await train_epochs(run, loader, validate, last, show=self._progress)
 
     async def _outputs(self, model: QuantumModel, x: ArrayLike) -> FloatArray:
         executor = await self._executor_for(model)

@@ -18,7 +18,7 @@ from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct, 
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Budget, Cost
-from qstore_core.errors import BackendError, BudgetExceededError, CapabilityError
+from qstore_core.errors import BackendError, BudgetExceededError, CapabilityError, ConfigurationError
 from qstore_core.executor import Executor
 from qstore_core.problem import GradientResult, Rounds
 from qstore_core.tracker import PerformanceTracker
@@ -293,6 +293,14 @@ class TestDriving:
         result, state = asyncio.run(executor.drive(estimator()))
         assert (result.n_circuit_executions, result.n_shots, result.n_jobs) == (9, 40, 3)
         assert (result.function_value, result.method, result.metadata, state) == (0.5, "mine", {"a": 1}, "next")
+
+    def test_a_step_that_yields_a_batch_alone_is_told_how_to(self) -> None:
+        def estimator() -> Rounds:
+            yield batch(2)  # type: ignore[misc]
+            return GradientResult(np.zeros(2), 0.0), None
+
+        with pytest.raises(ConfigurationError, match="yields tuples of what to run, not a CircuitBatch: write"):
+            asyncio.run(Executor(Watched()).drive(estimator()))
 
     def test_an_estimator_need_not_run_anything(self) -> None:
         def estimator() -> Rounds:
