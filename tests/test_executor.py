@@ -300,7 +300,7 @@ class TestDriving:
             return GradientResult(np.zeros(2), 0.0), None
 
         with pytest.raises(ConfigurationError, match="yields tuples of what to run, not a CircuitBatch: write"):
-            asyncio.run(Executor(Watched()).drive(estimator()))
+            asyncio.run(Executor(Priced()).drive(estimator()))
 
     def test_an_estimator_need_not_run_anything(self) -> None:
         def estimator() -> Rounds:
