@@ -41,6 +41,8 @@ GRADIENT_COPIES = 6
 _KEPT_BYTES = 2**26  # of states that are kept between the way forwards and the way back
 _ROW_BYTES = 1024  # a row's angles, labels and gate matrices, which outweigh the states of very few qubits
 _SHOT_BYTES = 48  # a shot's random number and outcome, and the steps from one to the other
+_FEW = 2**13  # amplitudes of a whole register, over all rows, that take less time than the calls of a cut one
+_FEW_ACCELERATED = 2**16  # the same where compiled kernels do it
 _CACHE_BYTES = 2**19  # states that are worked on together stay in a core's own cache
 _THREAD_BYTES = 2**22  # fewer states than that are done before another thread has begun
 
@@ -113,6 +115,7 @@ class MockBackend(LocalBackend):
         plan = batch.plan
         if plan is not None and not plan.groups:
             return BatchResult(expectations=np.tile(plan.constants, (batch.n_rows, 1)))
+        compiled = self._for_rows(compiled, batch.n_rows)
         if batch.shifts is not None and not self.noise.on_gates and self._accelerated(compiled) is None:
             return self._execute_shifts(batch, compiled)
         copies = mixed.COPIES if self.noise.on_gates else COPIES
@@ -127,6 +130,7 @@ class MockBackend(LocalBackend):
         if not self.capabilities.adjoint:
             return await super().gradient(batch, compiled, cotangents)
         self.capabilities.check(batch, backend=self.name)
+        compiled = self._for_rows(compiled, batch.n_rows)
         plan, accelerated = _differentiable(batch), self._accelerated(compiled)
         _check_cotangents(cotangents, batch.n_rows, plan)
         fits = self.memory_bytes // self._state_bytes(compiled.n_qubits)
@@ -140,6 +144,7 @@ class MockBackend(LocalBackend):
 
     async def value_and_gradient(self, batch: CircuitBatch, compiled: Program, cotangents: Cotangents) -> BatchResult:
         """As `execute` and `gradient`; unless states are many they are kept in between, and run once."""
+        compiled = self._for_rows(compiled, batch.n_rows)
         accelerated = self._accelerated(compiled)
         row = self._itemsize * compiled.row_history if accelerated is None else accelerated.row_bytes
         if not self.capabilities.adjoint or batch.n_rows * row > min(_KEPT_BYTES, self.memory_bytes // 2):
@@ -164,6 +169,13 @@ class MockBackend(LocalBackend):
             return gradients_back(compiled, plan, angles[rows], weights[rows], states)
 
         return BatchResult(values, angle_gradients=_joined(_each(back, range(len(chunks)), threads)))
+
+    def _for_rows(self, program: Program, n_rows: int) -> Program:
+        """The program, or the same on a register that is not cut where rows are too few for a cut to save time."""
+        if self.noise.on_gates:
+            return program
+        few = _FEW if self._accelerator is None or program.n_qubits > self._accelerator.widest else _FEW_ACCELERATED
+        return program.whole if n_rows << program.n_qubits <= few else program
 
     def _chunks(self, batch: CircuitBatch, program: Program, copies: int) -> tuple[list[slice], int]:
         """Ranges of rows that fit the cache, and how many threads they are worth."""

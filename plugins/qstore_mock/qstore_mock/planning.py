@@ -57,8 +57,12 @@ class Block:
     phase: tuple[float, tuple[int, ...]]
 
 
-def plan(structure: CircuitStructure) -> tuple[Block, ...]:
+def plan(structure: CircuitStructure, *, whole: bool = False) -> tuple[Block, ...]:
     """The register as one block, or as the two sides of the best cut if that is so much less to compute.
+
+    Args:
+        structure: The gates.
+        whole: Not to cut it.
 
     >>> chain = tuple(("ry", (q,)) for q in range(12)) + tuple(("cnot", (q, q + 1)) for q in range(11))
     >>> [(block.first, block.n_qubits, block.n_branches) for block in plan(CircuitStructure(12, chain))]
@@ -66,7 +70,7 @@ def plan(structure: CircuitStructure) -> tuple[Block, ...]:
     """
     gates = _numbered(structure)
     n_qubits = structure.n_qubits
-    _, cut = smallest(structure)
+    cut = 0 if whole else smallest(structure)[1]
     if not cut:
         return (_block(0, n_qubits, gates),)
     return _block(0, cut, gates), _block(cut, n_qubits - cut, gates)

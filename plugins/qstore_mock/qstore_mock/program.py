@@ -26,10 +26,12 @@ class Program:
     Attributes:
         structure: The gates, on a register of the qubits that matter.
         groups: The measurement bases, on the same register.
+        is_whole: Whether the register is not to be cut.
     """
 
     structure: CircuitStructure
     groups: tuple[MeasurementGroup, ...]
+    is_whole: bool = False
 
     @property
     def n_qubits(self) -> int:
@@ -48,12 +50,17 @@ class Program:
 
     @cached_property
     def _planned(self) -> tuple[tuple[Block, ...], IndexMap | None]:
-        blocks = plan(self.structure)
+        blocks = plan(self.structure, whole=self.is_whole)
         last = blocks[0].parts[-1] if blocks[0].parts else None
         bases = {letter for group in self.groups for _, letter in group.basis}
         if len(blocks) > 1 or not isinstance(last, IndexMap) or not bases <= {"Z"}:
             return blocks, None
         return (replace(blocks[0], parts=blocks[0].parts[:-1]),), last
+
+    @cached_property
+    def whole(self) -> Program:
+        """The same without a cut, which takes fewer calls where there is little to compute."""
+        return self if len(self.blocks) == 1 else replace(self, is_whole=True)
 
     @cached_property
     def row_amplitudes(self) -> int:

@@ -141,6 +141,23 @@ class TestStates:
         np.testing.assert_allclose(found, run(whole(circuit, monkeypatch), angles), atol=1e-12)
         np.testing.assert_allclose(found, step_by_step(circuit, angles), atol=1e-12)
 
+    def test_few_rows_run_on_a_whole_register_and_give_what_many_do(
+        self, execute: Execute, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+    ) -> None:
+        circuit, ran = layered(12, 2), []
+        observables = PauliSum.of("Z11"), PauliSum.of("X0 Y1")
+        batch = CircuitBatch(circuit.structure, rng.normal(size=(40, circuit.structure.n_angles)), observables)
+        assert len(compile_program(batch.structure, batch.groups).blocks) == 2
+        real = MockBackend._execute_chunk
+        monkeypatch.setattr(
+            MockBackend, "_execute_chunk", lambda *call: (ran.append(len(call[2].blocks)), real(*call))[1]
+        )
+        many, few = execute(MockBackend(), batch).expectations, execute(MockBackend(), batch.rows(3, 4)).expectations
+        assert ran[0] == 2
+        assert ran[-1] == 1
+        assert many is not None
+        np.testing.assert_allclose(few, many[3:4], atol=1e-13)
+
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("double", 1e-12), ("single", 1e-4)])
 @pytest.mark.parametrize(("n_qubits", "depth"), [(8, 2), (9, 4), (12, 2)])

@@ -23,6 +23,9 @@ WIDEST = 12  # qubits: from there on the matrix products of the NumPy path are a
 class Accelerator:
     """The kernels in one precision.
 
+    Attributes:
+        widest: The most qubits of a program that is taken.
+
     Args:
         dtype: complex64 or complex128, the precision of the states.
         row_bytes: The bound on the memory for the states of one row.
@@ -39,6 +42,7 @@ class Accelerator:
             raise ConfigurationError(
                 f"accelerator='numba' needs {error.name}: pip install './plugins/qstore_mock[numba]'"
             ) from error
+        self.widest = WIDEST
         self._kernels, self._drawing = kernels, drawing
         self._real = np.dtype(dtype).type(0).real.dtype
         self._row_bytes = row_bytes
