@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from qstore_core.backend import RemoteBackend
 from qstore_core.cli.forecast import Forecast
 from qstore_core.cli.job import TrainingJob
 from qstore_core.cli.options import training_options
@@ -29,19 +30,28 @@ def estimate(**arguments: Any) -> None:
     job = TrainingJob.of({**arguments, "run_directory": None, "resume": False}, keyless=True)
     rows, verdicts = [], []
     for shots in arguments["shots"]:
-        total, name = Cost(), "exact" if shots is None else f"{shots} shots"
+        total, n_steps, name = Cost(), 0, "exact" if shots is None else f"{shots} shots"
         for parts, model, config in job.runs(shots):
             run = Forecast.of(model, config, parts)
-            total += run.total
+            total, n_steps = total + run.total, n_steps + run.n_steps
         rows += [[name, "one step", *_cells(run.step)], ["", "all, with the test", *_cells(total)]]
+        told = f"{name}: " if len(arguments["shots"]) > 1 else ""
+        if isinstance(model.backend, RemoteBackend):
+            verdicts.append(told + _wait(n_steps, adaptive=config.gradient_method == "adaptive"))
         if config.budget is not None:
-            verdicts.append((f"{name}: " if len(arguments["shots"]) > 1 else "") + run.against(config.budget))
+            verdicts.append(told + run.against(config.budget))
     click.echo(table(["SHOTS", "OF", "CIRCUITS", "SHOTS IN ALL", "JOBS", "USD LOW", "USD HIGH"], rows))
     click.echo("USD LOW is the cheaper reading of the backend's price list, USD HIGH the dearer one.")
     if arguments["gradient_method"] == "adaptive" and any(arguments["shots"]):
         click.echo("adaptive: by its first plan; later ones may take more circuits or fewer, and more shots or fewer.")
     for verdict in verdicts:
         click.echo(verdict)
+
+
+def _wait(n_steps: int, *, adaptive: bool) -> str:
+    """How long steps take that wait for their jobs one after another."""
+    advice = "; --gradient-option job_value=USD plans for fewer and larger ones" if adaptive else ""
+    return f"{n_steps:,} steps wait for their jobs, one after another: {n_steps / 60:.1f} h at a minute each{advice}."
 
 
 def _cells(cost: Cost) -> list[str]:

@@ -20,6 +20,7 @@ def test_estimate_needs_no_key_and_train_does() -> None:
     command = ["iris", "--qubits", "4", "--shots", "20", "--backend", "ionq.qpu", "--epochs", "1"]
     estimated = CliRunner().invoke(main, ["estimate", *command])
     assert estimated.exit_code == 0, estimated.stderr
+    assert "steps wait for their jobs, one after another: " in estimated.stdout
     assert "103.16" in estimated.stdout  # four circuits at the least price, on the dearer reading
     trained = CliRunner().invoke(main, ["train", *command, "--budget", "usd=900"])
     assert trained.exit_code == 2
