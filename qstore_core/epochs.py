@@ -143,13 +143,14 @@ async def _step(run: Run, x: Any, y: Any) -> GradientResult:
     begin, before, ahead = time.perf_counter(), run.spent - run.ahead, run.ahead
     state, result = await run.recipe.step(run.state, x, y, run.executor)
     run.accept(state)
-    run.ahead = Cost()
-    result = replace(
-        result,
-        n_circuit_executions=result.n_circuit_executions + ahead.circuits,
-        n_shots=result.n_shots + ahead.shots,
-        n_jobs=result.n_jobs + ahead.jobs,
-    )
+    if ahead.jobs:
+        run.ahead = Cost()
+        result = replace(
+            result,
+            n_circuit_executions=result.n_circuit_executions + ahead.circuits,
+            n_shots=result.n_shots + ahead.shots,
+            n_jobs=result.n_jobs + ahead.jobs,
+        )
     record = StepRecord(
         step=state.step,
         epoch=state.epoch + 1,

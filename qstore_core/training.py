@@ -15,7 +15,7 @@ from qstore_core.averaging import next_average
 from qstore_core.backend import BackendCapabilities
 from qstore_core.checkpoint import Checkpoint
 from qstore_core.config import TrainingConfig
-from qstore_core.cost import Cost
+from qstore_core.cost import Budget, Cost
 from qstore_core.data import ArrayLoader, Batch
 from qstore_core.errors import DataError
 from qstore_core.executor import Executor
@@ -26,6 +26,7 @@ from qstore_core.optimizers import Optimizer, OptimizerState, clip_by_norm
 from qstore_core.problem import (
     GradientEstimator,
     GradientResult,
+    Pricing,
     Problem,
     Rounds,
     SampleChooser,
@@ -124,7 +125,14 @@ class Recipe:
                 )
 
     def problem(
-        self, x: ArrayLike, y: ArrayLike, loss_parameters: FloatArray, capabilities: BackendCapabilities
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        loss_parameters: FloatArray,
+        capabilities: BackendCapabilities,
+        *,
+        price: Pricing | None = None,
+        remaining: Budget | None = None,
     ) -> Problem:
         """The mini-batch as an estimator sees it."""
         model = self.model
@@ -144,6 +152,8 @@ class Recipe:
             shots=self.config.shots_per_circuit,
             trained=model.trainable,
             capabilities=capabilities,
+            price=price,
+            remaining=remaining,
         )
 
     async def step(
@@ -184,15 +194,16 @@ class Recipe:
 
     def wanted_samples(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> int | None:
         """How many samples the step from `state` takes, given a batch of the loader; None: that batch."""
-        if not isinstance(self.estimator, SampleChooser):
+        choose = getattr(self.estimator, "wanted_samples", None)  # each step asks, and `isinstance` takes long
+        if choose is None:
             return None
         memory = state.estimator if state.step else self._memory(state, self._charged(x, y, state, executor))
-        wanted = self.estimator.wanted_samples(memory)
+        wanted = choose(memory)
         return None if wanted is None else require_whole("wanted_samples", wanted)
 
     def _charged(self, x: ArrayLike, y: ArrayLike, state: Checkpoint, executor: Executor) -> Problem:
-        problem = self.problem(x, y, state.loss_parameters, executor.backend.capabilities)
-        return replace(problem, price=executor.price, remaining=executor.account.remaining)
+        capabilities, remaining = executor.backend.capabilities, executor.account.remaining
+        return self.problem(x, y, state.loss_parameters, capabilities, price=executor.price, remaining=remaining)
 
     def _updated(self, state: Checkpoint, result: GradientResult, memory: Any, n_samples: int) -> Checkpoint:
         move, optimizer = self._move(state, result)
