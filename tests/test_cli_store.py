@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,27 @@ def test_runs_are_exported_as_json_lines(two_runs: list[str], here: Path) -> Non
     assert {run["id"] for run in found} == set(two_runs)
     assert all(len(run["parameters"]) == 16 and run["config"]["epochs"] == 1 for run in found)
     assert json.loads(qstore("store", "export", two_runs[0]).stdout)["id"] == two_runs[0]
+
+
+def test_runs_are_deleted_when_that_is_confirmed(two_runs: list[str]) -> None:
+    first, second = two_runs
+    refused = CliRunner().invoke(main, ["store", "delete", first], input="n\n")
+    assert refused.exit_code == 1
+    assert f"Delete {first} from the store?" in refused.output
+    assert len(qstore("store", "list").stdout.splitlines()) == 3
+
+    assert qstore("store", "delete", first, first[:12], "--yes").stdout == "1 run(s) deleted\n"
+    assert qstore("store", "list").stdout.splitlines()[1].split()[0] == second
+    assert f"there is no run '{first}'" in qstore("store", "delete", first, "--yes", status=2).stderr
+
+
+def test_a_damaged_run_can_be_deleted(two_runs: list[str]) -> None:
+    with closing(sqlite3.connect("runs/store.sqlite")) as file, file:
+        file.execute("UPDATE entries SET metadata = '{}' WHERE id = ?", (two_runs[0],))
+    told = qstore("store", "show", two_runs[0], status=2).stderr
+    assert f"`qstore store delete {two_runs[0]}` takes it out" in told
+    qstore("store", "delete", two_runs[0], "--yes")
+    assert len(qstore("store", "list").stdout.splitlines()) == 2
 
 
 def test_a_run_starts_from_the_nearest(two_runs: list[str], here: Path) -> None:

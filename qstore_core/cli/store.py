@@ -43,9 +43,9 @@ def _store_options(command: Command) -> Command:
     return command
 
 
-@click.group(short_help="List, show, compare and export the runs in a store.")
+@click.group(short_help="List, show, compare, export and delete the runs in a store.")
 def store() -> None:
-    """List, show, compare and export the runs in a store.
+    """List, show, compare, export and delete the runs in a store.
 
     `qstore train --store sqlite` records runs, and `--warm-start store` starts from the nearest of them. Keys come from
     the environment, such as PINECONE_API_KEY.
@@ -146,6 +146,28 @@ def export(runs: Sequence[str], output: Path | None, **where: Any) -> None:
     click.echo(f"{len(text.splitlines())} run(s) written to {output}")
 
 
+@store.command(short_help="Delete runs from the store.")
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@_store_options
+def delete(runs: Sequence[str], yes: bool, **where: Any) -> None:
+    """Delete RUNS, whose names may be cut short, from the store, damaged ones too; their run directories stay.
+
+    \b
+    Example:
+        qstore store delete run-1f2e --yes
+    """
+
+    async def found(chosen: Store) -> list[str]:
+        return list(dict.fromkeys([await _id(chosen, run) for run in runs]))
+
+    ids = _with(where, found)
+    if not yes:
+        click.confirm(f"Delete {', '.join(ids)} from the store?", abort=True)
+    _with(where, lambda chosen: chosen.delete(ids, namespace=NAMESPACE))
+    click.echo(f"{len(ids)} run(s) deleted")
+
+
 def _with(where: dict[str, Any], work: Callable[[Store], Awaitable[T]]) -> T:
     """Do something with the store that a command's options name."""
     name, options = where["name"], dict(where["options"])
@@ -171,15 +193,23 @@ async def _all(chosen: Store) -> list[RunRecord]:
     return await _fetched(chosen, await chosen.list_ids(namespace=NAMESPACE))
 
 
-async def _one(chosen: Store, name: str) -> RunRecord:
-    """The run of this name, or the only one that begins so."""
+async def _id(chosen: Store, name: str) -> str:
+    """The id of the run of this name, or of the only one that begins so."""
     ids = await chosen.list_ids(prefix=name, namespace=NAMESPACE)
     if name in ids:
         ids = [name]
     if len(ids) != 1:
         told = f"{len(ids)} runs begin with {name!r}; give more of it" if ids else f"there is no run {name!r}"
         raise StoreError(f"{told}; `qstore store list` lists them")
-    return (await _fetched(chosen, ids))[0]
+    return ids[0]
+
+
+async def _one(chosen: Store, name: str) -> RunRecord:
+    """The run of this name, or the only one that begins so."""
+    found = await _fetched(chosen, [await _id(chosen, name)])
+    if not found:
+        raise StoreError(f"run {name!r} is damaged; `qstore store delete {name}` takes it out of the store")
+    return found[0]
 
 
 async def _fetched(chosen: Store, ids: Sequence[str]) -> list[RunRecord]:
