@@ -225,6 +225,10 @@ class Signs:
     backward = forward
 
 
+_Entries: TypeAlias = Sequence[tuple[int, complex]]
+"""For each row of an operator the column of its one entry, and the entry, which may be 0."""
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """One side of a gate across the cut: each branch becomes several, one for each term of the gate.
@@ -233,7 +237,7 @@ class Split:
 
     Attributes:
         qubit: The qubit of this side.
-        operators: `(n_terms, 2, 2)`.
+        operators: `(n_terms, 2, 2)`, with at most one entry in each row and column.
     """
 
     qubit: int
@@ -245,27 +249,45 @@ class Split:
 
     def forward(self, state: State) -> State:
         """As many times the branches; the term is the slower index."""
-        return self._applied(state, self.operators)
+        return self._applied(state, self._entries)
 
     def backward(self, state: State) -> State:
         """The branches of before, each the sum over its terms."""
         terms = len(self.operators)
         *lead, branches, rows, size = state.shape
         cut = state.reshape(*lead, terms, branches // terms, rows, size)
-        adjoints = self.operators.conj().swapaxes(1, 2)
-        parts = [self._applied(cut[..., term, :, :, :], adjoints[term : term + 1]) for term in range(terms)]
+        parts = [
+            self._applied(cut[..., term, :, :, :], self._adjoint_entries[term : term + 1]) for term in range(terms)
+        ]
         return sum(parts[1:], start=parts[0])
 
-    def _applied(self, state: State, operators: ComplexArray) -> State:
+    @cached_property
+    def _entries(self) -> Sequence[_Entries]:
+        return [_entries(operator) for operator in self.operators]
+
+    @cached_property
+    def _adjoint_entries(self) -> Sequence[_Entries]:
+        return [_entries(operator.conj().T) for operator in self.operators]
+
+    def _applied(self, state: State, operators: Sequence[_Entries]) -> State:
         *lead, branches, rows, size = state.shape
         cut = state.reshape(*lead, branches, rows, 2**self.qubit, 2, -1)
-        made = np.zeros((*lead, len(operators), *cut.shape[len(lead) :]), dtype=state.dtype)
-        for term, operator in enumerate(operators):
-            for i, j in np.argwhere(operator):
-                factor = operator[i, j].real if operator[i, j].imag == 0 else operator[i, j]
-                source = cut[..., j, :]
-                made[..., term, :, :, :, i, :] += source if factor == 1 else state.dtype.type(factor) * source
+        made = np.empty((*lead, len(operators), *cut.shape[len(lead) :]), dtype=state.dtype)
+        for term, entries in enumerate(operators):
+            for i, (j, factor) in enumerate(entries):
+                target, source = made[..., term, :, :, :, i, :], cut[..., j, :]
+                if factor == 0:
+                    target[...] = 0
+                elif factor == 1:
+                    target[...] = source
+                else:
+                    np.multiply(source, state.dtype.type(factor), out=target)
         return made.reshape(*lead, len(operators) * branches, rows, size)
+
+
+def _entries(operator: ComplexArray) -> _Entries:
+    columns = np.abs(operator).argmax(axis=1)
+    return [(int(j), complex(operator[i, j])) for i, j in enumerate(columns)]
 
 
 @dataclass(frozen=True, eq=False)
