@@ -43,7 +43,7 @@ AMPLITUDES = 2**24  # larger corners of the table are left out
 
 def process(code: str, *, repeats: int) -> tuple[float, float]:
     """The median seconds of a process from its start to its end, and its peak memory in MB."""
-    code += "\nfrom peers.runs.__main__ import peak_memory; print(peak_memory())"
+    code += "\nfrom peers.memory import peak_memory; print(peak_memory())"
     times, memory = [], 0.0
     for _ in range(repeats):
         begin = time.perf_counter()
@@ -65,7 +65,8 @@ def print_import(repeats: int) -> None:
 
 def print_runs(repeats: int) -> None:
     for n_qubits, depth in (S, M):
-        code = f"from peers.runs.ours import train; from peers.work import Work; train(Work({n_qubits}, {depth}))"
+        work = f"Work({n_qubits}, {depth}, 'last', SAMPLES)"
+        code = f"from peers.training_run import SAMPLES, by_qstore; from peers.work import Work; by_qstore({work})"
         seconds, memory = process(code, repeats=repeats)
         bound = MEGABYTES[n_qubits, depth]
         verdict = "holds" if memory < bound else "DOES NOT HOLD"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 
+from peers.memory import peak_memory
 from peers.work import STEP, Array, Work
 
 LIBRARIES = ("qstore", "qulacs", "lightning", "tensorcircuit", "aer")
@@ -23,17 +23,11 @@ Outputs = Callable[[Array, Array], Array]
 def main() -> None:
     library, n_qubits, depth = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     work = Work(n_qubits, depth, "last", SAMPLES)
-    loss = _by_qstore(work) if library == "qstore" else _by_hand(work, _outputs_of(library, work))
-    print(f"{loss:.3f} {_peak_memory():.0f}")
+    loss = by_qstore(work) if library == "qstore" else _by_hand(work, _outputs_of(library, work))
+    print(f"{loss:.3f} {peak_memory():.0f}")
 
 
-def _peak_memory() -> float:
-    """In MB, of this process alone; `getrusage` gives that of the process that started it where it had more."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def _by_qstore(work: Work) -> float:
+def by_qstore(work: Work) -> float:
     """With the trainer as it is, tracker and cache on; the light cone off."""
     from qstore_core import ArrayLoader, PauliString, QuantumModel, QuantumTrainer, TrainingConfig, get_backend
     from qstore_core.synchronous import run_sync
