@@ -26,7 +26,7 @@ def test_the_simulator_is_there_and_nothing_else_came_along(fresh: Environment) 
 
 def test_the_suite_runs_without_pytest(fresh: Environment) -> None:
     report = fresh.program("qstore", "check-backend", "mock")
-    assert "31 passed" in report.splitlines()[-1]
+    assert "32 passed" in report.splitlines()[-1]
 
 
 def test_the_package_is_typed_and_whole(fresh: Environment) -> None:
