@@ -166,17 +166,37 @@ class VectorJacobianProduct:
             that gives them from the expectation values of all rows, `(n_rows, n_observables)`. It is called once, and
             the result has these values too.
 
+    Raises:
+        CircuitError: Cotangents of another shape, or that are not real numbers.
+
+    Derivatives by the gate angles become derivatives by the parameters as the angles are made of them:
+
     >>> import asyncio
-    >>> from qstore_core import Executor, Parameter, QuantumCircuit, get_backend
-    >>> circuit = QuantumCircuit(1).ry(0, Parameter("a"))
-    >>> batch = CircuitBatch(circuit.structure, circuit.angles(parameters=[np.pi / 2]), (PauliString("Z0"),))
-    >>> (result,) = asyncio.run(Executor(get_backend("mock")).run((VectorJacobianProduct(batch, np.ones((1, 1))),)))
-    >>> result.angle_gradients.round(12)
-    array([[-1.]])
+    >>> import numpy as np
+    >>> from qstore_core import CircuitBatch, Executor, Parameter, PauliString, QuantumCircuit, get_backend
+    >>> circuit, executor = QuantumCircuit(1).ry(0, 2 * Parameter("a")), Executor(get_backend("mock"))
+    >>> batch = CircuitBatch(circuit.structure, circuit.angles(parameters=[np.pi / 4]), (PauliString("Z0"),))
+    >>> (result,) = asyncio.run(executor.run((VectorJacobianProduct(batch, np.ones((1, 1))),)))
+    >>> result.angle_gradients.round(12), (result.angle_gradients @ circuit.affine.parameters.matrix.T).round(12)
+    (array([[-1.]]), array([[-2.]]))
+    >>> (result,) = asyncio.run(executor.run((VectorJacobianProduct(batch, lambda values: values - 1.0),)))
+    >>> result.expectations.round(12) + 0.0, result.angle_gradients.round(12)
+    (array([[0.]]), array([[1.]]))
     """
 
     batch: CircuitBatch
     cotangents: FloatArray | Cotangents
+
+    def __post_init__(self) -> None:
+        if callable(self.cotangents):
+            return
+        cotangents, shape = np.asarray(self.cotangents), (self.batch.n_rows, len(self.batch.observables or ()))
+        if cotangents.shape != shape or cotangents.dtype.kind not in "fiu":
+            raise CircuitError(
+                f"cotangents are real numbers of shape {shape}, one for each row and observable, not "
+                f"{cotangents.dtype} of shape {cotangents.shape}"
+            )
+        object.__setattr__(self, "cotangents", cotangents.astype(np.float64, copy=False))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

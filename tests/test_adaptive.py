@@ -174,6 +174,7 @@ class TestOptions:
             ({"kappa": 0}, "kappa is a number above 0, not 0"),
             ({"reading": "mean"}, "reading is 'dearer' or 'cheaper', not 'mean'"),
             ({"learning_rate": -1.0}, "learning_rate is a number above 0"),
+            ({"job_value": -1}, "job_value is a number of US dollars of at least 0, not -1"),
         ],
         ids=repr,
     )

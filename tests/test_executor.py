@@ -18,7 +18,7 @@ from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct, 
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Budget, Cost
-from qstore_core.errors import BackendError, BudgetExceededError, CapabilityError, ConfigurationError
+from qstore_core.errors import BackendError, BudgetExceededError, CapabilityError, CircuitError, ConfigurationError
 from qstore_core.executor import Executor
 from qstore_core.problem import GradientResult, Rounds
 from qstore_core.tracker import PerformanceTracker
@@ -179,6 +179,13 @@ class TestSplitting:
         np.testing.assert_allclose(both.angle_gradients, gradients.angle_gradients, rtol=0, atol=1e-12)  # type: ignore[arg-type]
         assert len(given) == 1
         np.testing.assert_array_equal(given[0], both.expectations)  # type: ignore[arg-type]
+
+    def test_cotangents_are_real_numbers_one_for_each_value(self) -> None:
+        (result,) = run(Priced(), VectorJacobianProduct(batch(2), [[1, 0], [0, 1]]))  # type: ignore[arg-type]
+        assert result.angle_gradients is not None
+        for wrong in (np.ones((2, 3)), np.ones(2), np.full((2, 2), 1j), [["a", "b"]] * 2):
+            with pytest.raises(CircuitError, match=r"cotangents are real numbers of shape \(2, 2\), one for each row"):
+                VectorJacobianProduct(batch(2), wrong)  # type: ignore[arg-type]
 
     def test_for_comparison_every_row_can_have_a_job_of_its_own(self) -> None:
         backend = Priced()

@@ -11,6 +11,7 @@ from qstore_core.cli.forecast import Forecast
 from qstore_core.cli.job import TrainingJob
 from qstore_core.cli.options import training_options
 from qstore_core.cli.tables import table
+from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 
 
@@ -37,7 +38,7 @@ def estimate(**arguments: Any) -> None:
         rows += [[name, "one step", *_cells(run.step)], ["", "all, with the test", *_cells(total)]]
         told = f"{name}: " if len(arguments["shots"]) > 1 else ""
         if isinstance(model.backend, RemoteBackend):
-            verdicts.append(told + _wait(n_steps, adaptive=config.gradient_method == "adaptive"))
+            verdicts.append(told + _wait(n_steps, config))
         if config.budget is not None:
             verdicts.append(told + run.against(config.budget))
     click.echo(table(["SHOTS", "OF", "CIRCUITS", "SHOTS IN ALL", "JOBS", "USD LOW", "USD HIGH"], rows))
@@ -48,9 +49,13 @@ def estimate(**arguments: Any) -> None:
         click.echo(verdict)
 
 
-def _wait(n_steps: int, *, adaptive: bool) -> str:
+def _wait(n_steps: int, config: TrainingConfig) -> str:
     """How long steps take that wait for their jobs one after another."""
-    advice = "; --gradient-option job_value=USD plans for fewer and larger ones" if adaptive else ""
+    advice = ""
+    if config.gradient_method == "adaptive":
+        value = config.gradient_options.get("job_value")
+        advice = "; a higher" if value else "; --gradient-option"
+        advice += " job_value=USD, of the order of a step's price, plans for fewer and larger ones"
     return f"{n_steps:,} steps wait for their jobs, one after another: {n_steps / 60:.1f} h at a minute each{advice}."
 
 

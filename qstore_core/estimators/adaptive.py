@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from math import sqrt
+from math import inf, sqrt
+from numbers import Real
 from typing import Any, Self
 
 from qstore_core.arrays import FloatArray
@@ -83,8 +84,8 @@ class Adaptive:
         require_positive("learning_rate", self.learning_rate)
         if self.reading not in ("dearer", "cheaper"):
             raise ConfigurationError(f"reading is 'dearer' or 'cheaper', not {self.reading!r}")
-        if self.job_value != 0:
-            require_positive("job_value", self.job_value)
+        if not isinstance(self.job_value, Real) or isinstance(self.job_value, bool) or not 0 <= self.job_value < inf:
+            raise ConfigurationError(f"job_value is a number of US dollars of at least 0, not {self.job_value!r}")
 
     def start(self, problem: Problem, parameters: FloatArray) -> State:
         """The first plan; for exact runs the state of the exact method."""

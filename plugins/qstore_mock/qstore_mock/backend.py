@@ -98,7 +98,13 @@ class MockBackend(LocalBackend):
         copies = mixed.COPIES if self.noise.on_gates else max(COPIES, GRADIENT_COPIES)
         max_qubits = _widest(memory_bytes, copies, self._state_bytes)
         noisy = self.noise.on_gates or self.noise.on_readout
-        self.capabilities = BackendCapabilities(max_qubits=max_qubits, noisy=noisy, adjoint=not noisy)
+        advice = "" if self.noise.on_gates or precision == "single" else "; precision='single' needs half"
+        self.capabilities = BackendCapabilities(
+            max_qubits=max_qubits,
+            noisy=noisy,
+            adjoint=not noisy,
+            width_limit=f"set by memory_bytes={memory_bytes}{advice}",
+        )
         self._accelerator = _accelerator(accelerator, self._dtype, memory_bytes // (4 * self.threads))
         self._sample = sample if self._accelerator is None else self._accelerator.sample
         options = [str(self.noise)] * noisy + ["precision='single'"] * (precision == "single")
@@ -336,7 +342,9 @@ def _dtype(precision: str, *, mixed_states: bool) -> Any:
 
 
 def _widest(memory_bytes: int, copies: int, state_bytes: Callable[[int], int]) -> int:
-    if not isinstance(memory_bytes, int) or memory_bytes < copies * state_bytes(1):
+    if not isinstance(memory_bytes, int) or isinstance(memory_bytes, bool):
+        raise ConfigurationError(f"memory_bytes is a whole number of bytes, such as 2**30, not {memory_bytes!r}")
+    if memory_bytes < copies * state_bytes(1):
         raise ConfigurationError(f"memory_bytes={memory_bytes!r} is too little to simulate even one qubit")
     width = 1
     while copies * state_bytes(width + 1) <= memory_bytes:

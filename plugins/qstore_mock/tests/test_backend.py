@@ -175,8 +175,21 @@ class TestCapabilities:
         with pytest.raises(ConfigurationError, match="give the batch observables"):
             differentiate(MockBackend(), CircuitBatch(circuit.structure, circuit.angles()), np.ones((1, 1)))
 
-    @pytest.mark.parametrize("memory_bytes", [0, 100, -1, 1e9, None], ids=repr)
-    def test_a_bound_that_holds_no_qubit_is_refused(self, memory_bytes: Any) -> None:
+    @pytest.mark.parametrize("memory_bytes", [1e9, "1GB", None, True], ids=repr)
+    def test_a_bound_is_a_whole_number(self, memory_bytes: Any) -> None:
+        with pytest.raises(ConfigurationError, match=r"memory_bytes is a whole number of bytes, such as 2\*\*30, not "):
+            MockBackend(memory_bytes=memory_bytes)
+
+    def test_too_wide_a_circuit_is_told_what_sets_the_width(self) -> None:
+        circuit = QuantumCircuit(6).h(0)
+        batch = CircuitBatch(circuit.structure, circuit.angles(), (PauliSum.of("Z0"),))
+        backend = MockBackend(memory_bytes=2**12)
+        told = r"at most 5 \(set by memory_bytes=4096; precision='single' needs half\)"
+        with pytest.raises(CapabilityError, match=told):
+            backend.capabilities.check(batch, backend="mock")
+
+    @pytest.mark.parametrize("memory_bytes", [0, 100, -1], ids=repr)
+    def test_a_bound_that_holds_no_qubit_is_refused(self, memory_bytes: int) -> None:
         with pytest.raises(ConfigurationError, match=f"memory_bytes={memory_bytes!r} is too little to simulate even"):
             MockBackend(memory_bytes=memory_bytes)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from qstore_mock import compiled
 from qstore_mock.backend import MockBackend
+from qstore_mock.compiled.accelerator import Accelerator
 from qstore_mock.compiled.code import LAYER, MOVE, START, encode
 from qstore_mock.program import compile_program
 
@@ -24,6 +25,7 @@ from qstore_core.errors import ConfigurationError
 from qstore_core.gates import GATES
 from qstore_core.observables import PauliSum
 from qstore_core.randomness import StepKey
+from qstore_core.sampling import sample
 
 Execute = Callable[[MockBackend, CircuitBatch], BatchResult]
 Differentiate = Callable[[MockBackend, CircuitBatch, FloatArray], FloatArray]
@@ -139,12 +141,10 @@ class TestAgainstNumPy:
             np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance)
 
     @pytest.mark.parametrize(("precision", "tolerance"), [("double", 1e-10), ("single", 1e-3)])
-    @pytest.mark.parametrize("after_outputs", [False, True])
     def test_gradients(
         self,
         precision: str,
         tolerance: float,
-        after_outputs: bool,
         random_circuit: RandomCircuit,
         random_observables: RandomObservables,
         execute: Execute,
@@ -156,8 +156,6 @@ class TestAgainstNumPy:
             observables = random_observables(rng, circuit.n_qubits)
             batch = CircuitBatch(circuit.structure, rows_of(circuit, rng), observables)
             cotangents = rng.normal(size=(batch.n_rows, len(observables)))
-            if after_outputs:
-                execute(backend, batch)
             found, wanted = (differentiate(each, batch, cotangents) for each in (backend, reference))
             np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance)
 
@@ -174,6 +172,18 @@ class TestAgainstNumPy:
                 assert found is not None
                 assert wanted is not None
                 assert [each.to_dicts() for each in found] == [each.to_dicts() for each in wanted]
+
+    @pytest.mark.parametrize("n_bits", [1, 4, 10, 12, 13])
+    def test_draws_are_those_of_numpy_whatever_the_outcomes(self, n_bits: int, rng: np.random.Generator) -> None:
+        probabilities = rng.random((6, 2**n_bits)) ** 5
+        probabilities[0, 1:] = 0.0  # a certain outcome
+        probabilities[1, ::2] = 0.0
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        labels = rng.integers(2**63, size=6).astype(np.uint64)
+        accelerator = Accelerator(np.complex128, 2**30)
+        for shots in (1, 8, 100, 5000):
+            found, wanted = (draw(probabilities, shots, labels, n_bits) for draw in (accelerator.sample, sample))
+            assert found.to_dicts() == wanted.to_dicts()
 
 
 @pytest.mark.slow  # compiling takes 20 s where it was not done before

@@ -62,8 +62,8 @@ class Accelerator:
         return found if found is not None and found.row_bytes <= self._row_bytes else None
 
     def sample(self, probabilities: FloatArray, shots: int, labels: LabelArray, n_bits: int) -> Counts:
-        """What `qstore_core.sampling.sample` returns, where outcomes are no more than shots."""
-        if probabilities.shape[1] > shots:
+        """What `qstore_core.sampling.sample` returns; its own where outcomes are far more than shots."""
+        if probabilities.shape[1] > max(shots, 2**WIDEST):
             return sample(probabilities, shots, labels, n_bits)
         return Counts.from_table(self._drawing.tallies(np.ascontiguousarray(probabilities), labels, shots))
 
