@@ -222,7 +222,7 @@ class TestRefusals:
     ) -> None:
         backend = Hardware(max_qubits=100)
         model = QuantumModel(2, 40, 2, backend, depth=1)
-        message = r"warm_start='simulator': the circuit has 40 qubits and backend 'mock' at most \d+ .*; use .* or leave "
+        message = r"warm_start='simulator': the circuit has 40 qubits and backend 'mock' at most \d+ .*; use .* or "
         with pytest.raises(CapabilityError, match=message):
             call(QuantumTrainer(settings(run_directory=tmp_path / "run")), model)
         assert not (tmp_path / "run").exists()
