@@ -12,8 +12,8 @@ from typing import Any, Self
 from qstore_core.arrays import FloatArray
 from qstore_core.batch import BatchResult, CircuitBatch, Cotangents, estimated_values
 from qstore_core.cost import Cost
-from qstore_core.errors import CapabilityError
-from qstore_core.gates import GATES
+from qstore_core.errors import CapabilityError, ConfigurationError
+from qstore_core.gates import ALIASES, GATES
 from qstore_core.keywords import known_fields
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
@@ -39,7 +39,7 @@ class BackendCapabilities:
 
     Attributes:
         max_qubits: The widest circuit.
-        gates: The gates it takes, by qstore's names; the default is all of them.
+        gates: The gates it takes, by qstore's names or their aliases `cx` and `ccx`; the default is all of them.
         native_gates: The provider's names of what runs in the end, for information.
         connectivity: The pairs of qubits that two-qubit gates may act on, each pair in either order; None: all.
         max_shots: The most shots of one circuit; None: no limit.
@@ -69,6 +69,11 @@ class BackendCapabilities:
     seedable: bool = True
     prices: Prices | None = None
     width_limit: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.gates, str):
+            raise ConfigurationError(f"gates is a set of gate names, not the text {self.gates!r}")
+        object.__setattr__(self, "gates", frozenset(ALIASES.get(name, name) for name in self.gates))
 
     @property
     def widest(self) -> str:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay
-from tenacity.wait import wait_base, wait_random_exponential
-
 from qstore_core.account import Account
-from qstore_core.backend import JobState, Pacing, RemoteBackend
+from qstore_core.backend import JobState, RemoteBackend
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.batch_codec import decode_batches, encode_batches
 from qstore_core.cost import Cost
@@ -28,6 +25,7 @@ from qstore_core.errors import (
     TransientError,
 )
 from qstore_core.journal import JobRecord, Journal, RecordState
+from qstore_core.repeating import Repeater
 from qstore_core.result_check import check_result
 from qstore_core.result_codec import encode_rows, row_keys
 from qstore_core.tracker import PerformanceTracker
@@ -78,6 +76,10 @@ class JobRunner:
     _in_hand: set[str] = field(default_factory=set, init=False)
     _to_cancel: set[str] = field(default_factory=set, init=False)
     _gates: _Gates | None = field(default=None, init=False)
+    _repeater: Repeater = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._repeater = Repeater(self.backend)
 
     async def recover(self) -> None:
         """Bring in every job that was sent, or may have been, and that nobody waits for any more.
@@ -224,7 +226,8 @@ class JobRunner:
 
     async def _send(self, token: str, job: Job) -> str:
         # only what was surely not carried out is sent again: there is no other safe way to repeat a submit
-        return await self._repeated(lambda: self.backend.submit(job.batches, job.compiled, token), TransientError)
+        submit = partial(self.backend.submit, job.batches, job.compiled, token)
+        return await self._repeater.repeated(submit, TransientError)
 
     async def _find(self, token: str) -> str | None:
         """The id of a job whose answer was lost, looked for during the grace time that a provider's list may lag."""
@@ -298,38 +301,7 @@ class JobRunner:
 
     async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
         """A request that changes nothing, repeated until it is answered or patience ends."""
-        return await self._repeated(request, TransientError, AmbiguousError)
-
-    async def _repeated(self, request: Callable[[], Awaitable[T]], *errors: type[BackendError]) -> T:
-        pacing = self.backend.pacing
-        try:
-            return await request()
-        except errors as error:
-            await asyncio.sleep(max(getattr(error, "retry_after", None) or 0.0, random.uniform(0, pacing.first_retry)))
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(errors),
-            stop=stop_after_delay(pacing.request_patience),
-            wait=_Patience(pacing),
-            reraise=True,
-        )
-
-        async def attempt() -> T:  # the library awaits only what it sees to be a coroutine function
-            return await request()
-
-        return await retrying(attempt)
-
-
-class _Patience(wait_base):
-    """Exponential with jitter, and never shorter than what the provider asks for."""
-
-    def __init__(self, pacing: Pacing) -> None:
-        self._usual = wait_random_exponential(multiplier=pacing.first_retry, max=pacing.longest_poll)
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        asked = 0.0
-        if retry_state.outcome is not None:
-            asked = getattr(retry_state.outcome.exception(), "retry_after", None) or 0.0
-        return max(asked, self._usual(retry_state))
+        return await self._repeater.repeated(request, TransientError, AmbiguousError)
 
 
 class _Group:

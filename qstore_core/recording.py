@@ -34,18 +34,15 @@ _log = logging.getLogger("qstore")
 
 
 @asynccontextmanager
-async def recorded(run: Run, loader: Loader, store: Store | None, last: int) -> AsyncIterator[None]:
+async def recorded(run: Run, loader: Loader, store: Store, last: int) -> AsyncIterator[None]:
     """Record a run in a store while the block runs, after a warm start from it where the configuration wants one.
 
     Args:
         run: The run.
         loader: Its data.
-        store: Where it is recorded; None: nowhere.
+        store: Where it is recorded.
         last: The epoch with which it is finished.
     """
-    if store is None:
-        yield
-        return
     task = await task_of(run.recipe, loader, run.state.seed)
     recorder = StoreRecorder(run, task, store, last)
     if run.state.epoch < last:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,7 @@ from qstore_core.training import Recipe, TrainingMetrics
 
 _RECENT = 20
 """Steps whose mean loss an interrupted run tells."""
+_log = logging.getLogger("qstore")
 
 
 class Recorder(Protocol):
@@ -126,9 +128,20 @@ def begin_run(
         if isinstance(around.backend, RemoteBackend):
             journal = _journal(directory, state)
             spent = journal.total()  # the record of what was paid, also after the last checkpoint
+    if isinstance(around.backend, RemoteBackend) and around.config.budget is None:
+        _warn_of_prices(around.backend)
     run = Run(recipe, around.executor(spent=spent, journal=journal), state, directory)
     run.save()
     return run
+
+
+def _warn_of_prices(backend: Backend) -> None:
+    if backend.capabilities.prices is not None:
+        _log.warning(
+            "no budget is set, and jobs on %s cost money: TrainingConfig(budget=Budget(usd=...)) is never passed, and "
+            "trainer.estimate_cost(model, n_samples) says what a run takes",
+            backend.name,
+        )
 
 
 def _journal(directory: RunDirectory, state: Checkpoint) -> Journal:

@@ -14,15 +14,16 @@ from qstore_core.batch import CircuitBatch
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
+from qstore_core.errors import RunDirectoryError
 from qstore_core.executor import Executor, ExecutorOptions
 from qstore_core.manager import BackendManager
 from qstore_core.model import QuantumModel
 from qstore_core.registry import default_registry, get_backend
-from qstore_core.store import Store
 from qstore_core.tracker import PerformanceTracker
 
 if TYPE_CHECKING:
     from qstore_core.journal import Journal
+    from qstore_core.store import Store
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +49,21 @@ class Surroundings:
         return Executor(
             self.backend, tracker=self.tracker, options=options, cache=self.cache, account=account, journal=journal
         )
+
+    def save_performance(self) -> None:
+        """Write what was measured where the configuration says, if it says.
+
+        Raises:
+            RunDirectoryError: It cannot be written.
+        """
+        place = self.config.performance_log_dir
+        if place is None or not self.config.enable_performance_tracking:
+            return
+        try:
+            Path(place).mkdir(parents=True, exist_ok=True)
+            self.tracker.save(Path(place) / "performance.json")
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write performance_log_dir {place}: {error.strerror or error}") from error
 
 
 async def backend_for(model: QuantumModel, manager: BackendManager | None, config: TrainingConfig) -> Backend:

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sized
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from qstore_core.arrays import FloatArray
 from qstore_core.backend import Backend, RemoteBackend
-from qstore_core.batch_manager import CircuitBatchManager
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader
 from qstore_core.epochs import train_epochs
-from qstore_core.errors import (
-    BackendError,
-    BudgetExceededError,
-    ConfigurationError,
-    DataError,
-    RunDirectoryError,
-)
-from qstore_core.estimate import RunEstimate, estimate_run
+from qstore_core.errors import BackendError, BudgetExceededError, ConfigurationError, DataError
 from qstore_core.evaluation import evaluate, outputs_of
 from qstore_core.executor import Executor
 from qstore_core.keywords import known_keywords
@@ -36,15 +28,17 @@ from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.problem import GradientResult
 from qstore_core.randomness import StepKey, fresh_seed
-from qstore_core.recording import recorded
 from qstore_core.run import Run, begin_run, saved_scaler, with_advice
 from qstore_core.run_directory import RunDirectory, fresh_directory
-from qstore_core.store_start import stored_scaler
 from qstore_core.surroundings import Surroundings, backend_for, check_backend, make_cache, make_store
 from qstore_core.synchronous import run_sync
 from qstore_core.tracker import PerformanceTracker
 from qstore_core.training import Loader, Recipe, TrainingMetrics, first_batch, make_recipe
 from qstore_core.warm_start import simulator_for, warm_start
+
+if TYPE_CHECKING:  # what few runs need is imported where they do
+    from qstore_core.batch_manager import CircuitBatchManager
+    from qstore_core.estimate import RunEstimate
 
 _log = logging.getLogger("qstore")
 
@@ -134,7 +128,7 @@ class QuantumTrainer:
             last = int(wanted) + (0 if resume else run.state.epoch)
             run.executor.account.kept = self._keep
             history = run.history() if resume else []
-            async with recorded(run, data_loader, self.store, last):
+            async with self._recorded(run, data_loader, last):
                 try:
                     return history + await self._epochs(run, data_loader, val_loader, last)
                 except (BudgetExceededError, BackendError) as error:
@@ -142,7 +136,7 @@ class QuantumTrainer:
                 finally:  # also after Ctrl-C, cancellation and errors: what was paid for is kept
                     run.executor.account.kept = Cost()
                     run.save()
-                    self._save_performance()
+                    around.save_performance()
 
     @known_keywords
     def fit(
@@ -194,6 +188,8 @@ class QuantumTrainer:
         own = FeatureScaler.fit(x, model.input_dim, radians_per_deviation=radians_per_deviation)
         if self.store is None or self.config.warm_start != "store":
             return own
+        from qstore_core.store_start import stored_scaler
+
         recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y))
         return run_sync(stored_scaler(recipe, x, y, self.store)) or own
 
@@ -274,6 +270,8 @@ class QuantumTrainer:
             raise ConfigurationError(
                 "batch_manager belongs to a run: train first, or make a CircuitBatchManager(backend)"
             )
+        from qstore_core.batch_manager import CircuitBatchManager
+
         if self._batch_manager is None or self._batch_manager.executor is not self._run.executor:
             self._batch_manager = CircuitBatchManager.of(self._run.executor, seed=self._run.state.seed)
         return self._batch_manager
@@ -332,6 +330,13 @@ class QuantumTrainer:
             run.adopt_parameters()
         return run
 
+    def _recorded(self, run: Run, loader: Loader, last: int) -> AbstractAsyncContextManager[None]:
+        if self.store is None:
+            return nullcontext()
+        from qstore_core.recording import recorded
+
+        return recorded(run, loader, self.store, last)
+
     async def _epochs(self, run: Run, loader: Loader, val_loader: Loader | None, last: int) -> list[TrainingMetrics]:
         if run.state.epoch < last:
             await warm_start(run, loader)
@@ -355,6 +360,8 @@ class QuantumTrainer:
         return (await executor.drive(rounds))[0]
 
     async def _estimate(self, model: QuantumModel, n_samples: int, n_validation: int, epochs: int) -> RunEstimate:
+        from qstore_core.estimate import estimate_run
+
         executor = (await self._around(model)).executor()
         recipe = make_recipe(model, self.config, labels_are_classes=True)
         return estimate_run(
@@ -386,13 +393,3 @@ class QuantumTrainer:
     def _loader(self, model: QuantumModel, x: ArrayLike, y: ArrayLike, *, shuffle: bool = True) -> ArrayLoader:
         angles = x if model.scaler is None else model.scaler.transform(x)
         return ArrayLoader(angles, y, self.config.batch_size, shuffle=shuffle)
-
-    def _save_performance(self) -> None:
-        place = self.config.performance_log_dir
-        if place is None or not self.config.enable_performance_tracking:
-            return
-        try:
-            Path(place).mkdir(parents=True, exist_ok=True)
-            self.performance_tracker.save(Path(place) / "performance.json")
-        except OSError as error:
-            raise RunDirectoryError(f"cannot write performance_log_dir {place}: {error.strerror or error}") from error

@@ -12,7 +12,7 @@ from qstore_core.backend import BackendCapabilities, JobState, JobStatus, LocalB
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.cost import Cost
-from qstore_core.errors import CapabilityError
+from qstore_core.errors import CapabilityError, ConfigurationError
 from qstore_core.gates import GATES
 
 CIRCUIT = QuantumCircuit(3).h(0).cnot(0, 1).ry(2, 0.5)
@@ -71,6 +71,12 @@ class TestCapabilities:
         capabilities = BackendCapabilities(**({"max_qubits": 3} | limits))
         with pytest.raises(CapabilityError, match=message):
             capabilities.check(batch(shots), backend="b")
+
+    def test_gates_may_have_the_names_of_other_libraries(self) -> None:
+        capabilities = BackendCapabilities(max_qubits=3, gates=["ry", "cx", "ccx"])  # type: ignore[arg-type]
+        assert capabilities.gates == {"ry", "cnot", "toffoli"}
+        with pytest.raises(ConfigurationError, match="gates is a set of gate names, not the text 'cx'"):
+            BackendCapabilities(max_qubits=3, gates="cx")  # type: ignore[arg-type]
 
     def test_limits_themselves_are_permitted(self) -> None:
         BackendCapabilities(max_qubits=3, max_shots=100, exact=False).check(batch(shots=100), backend="b")

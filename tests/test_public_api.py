@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -28,6 +31,26 @@ def public() -> list[str]:
 @pytest.mark.parametrize("name", CONTRACT)
 def test_the_contract_is_kept(name: str) -> None:
     assert name in qstore_core.__all__
+
+
+def test_what_is_imported_on_first_use_is_what_type_checkers_are_told() -> None:
+    (told,) = [node for node in ast.parse(inspect.getsource(qstore_core)).body if isinstance(node, ast.If)]
+    imports = [node for node in told.body if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: node.module for node in imports for alias in node.names}
+    assert homes == {name: f"qstore_core.{module}" for name, module in qstore_core._HOMES.items()}
+    assert sorted(homes) == sorted(qstore_core.__all__)
+    assert set(homes) <= set(dir(qstore_core))
+
+
+def test_a_name_that_there_is_not_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'qstore_core' has no attribute 'Trainer'"):
+        qstore_core.Trainer  # noqa: B018
+
+
+def test_importing_the_package_alone_imports_next_to_nothing() -> None:
+    program = "import sys, qstore_core; print({'numpy', 'asyncio', 'pluggy', 'click'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_every_error_is_public() -> None:

@@ -21,7 +21,7 @@ from qstore_core.config import TrainingConfig
 from qstore_core.data import ArrayLoader
 from qstore_core.errors import BudgetExceededError, StoreError, StoreUnavailableError
 from qstore_core.model import QuantumModel
-from qstore_core.recording import TRAINING
+from qstore_core.recording import TRAINING, StoreRecorder
 from qstore_core.registry import get_backend
 from qstore_core.run_record import NAMESPACE, RunRecord
 from qstore_core.sqlite_store import SqliteStore
@@ -161,16 +161,13 @@ def test_nothing_is_recorded_before_the_first_step(path: Path) -> None:
     assert records(path) == []
 
 
-def test_a_run_that_went_astray_is_not_recorded(path: Path, caplog: Any) -> None:
-    class Astray(QuantumTrainer):
-        def _save_performance(self) -> None:
-            assert self._run is not None
-            assert self._run.recorder is not None
-            lost = replace(self._run.state, parameters=np.full(4, np.nan))
-            self._run.recorder.saved(lost, self._run.spent)
-
-    trainer = Astray(settings(path), progress=False)
-    asyncio.run(trainer.train(model(), ArrayLoader(X, Y, 4)))
+def test_a_run_that_went_astray_is_not_recorded(path: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = StoreRecorder.saved
+    astray = np.full(4, np.nan)
+    monkeypatch.setattr(
+        StoreRecorder, "saved", lambda self, state, spent: saved(self, replace(state, parameters=astray), spent)
+    )
+    train(settings(path))
     assert records(path) == []
     assert "its parameters are not finite" in caplog.text
 
@@ -242,20 +239,21 @@ class TestAFailingStore:
         assert "no store of qstore" in caplog.text
         assert path.read_text() == "something else"
 
-    def test_a_store_that_answers_after_the_last_step_holds_up_none(self, path: Path) -> None:
-        released = asyncio.Event()
+    def test_a_store_that_answers_after_the_last_step_holds_up_none(self, path: Path, monkeypatch: Any) -> None:
+        released, finish = asyncio.Event(), StoreRecorder.finish
 
         class Late(Failing):
             async def upsert(self, entries: Sequence[StoreEntry], *, namespace: str = "") -> None:
                 await released.wait()  # for ever, if a step waited for this
                 await super().upsert(entries, namespace=namespace)
 
-        class Releasing(QuantumTrainer):
-            def _save_performance(self) -> None:
-                released.set()  # the steps are done
+        async def release_and_finish(self: StoreRecorder) -> None:
+            released.set()  # the steps are done
+            await finish(self)
 
+        monkeypatch.setattr(StoreRecorder, "finish", release_and_finish)
         config = settings(path, checkpoint_interval=1, store_training_vectors=True, gradient_method="spsa")
-        store, trainer = Late(), Releasing(config, progress=False)
+        store, trainer = Late(), QuantumTrainer(config, progress=False)
         trainer.store = store  # type: ignore[assignment]
         asyncio.run(asyncio.wait_for(trainer.train(model(), ArrayLoader(X, Y, 4)), 60))
         assert [namespace for namespace, _ in store.upserts].count(TRAINING) == 6

@@ -304,6 +304,15 @@ def test_a_paid_run_without_a_run_directory_gets_one(tmp_path: Path, monkeypatch
     assert {"journal.sqlite", "checkpoint.npz"} <= {path.name for path in made.iterdir()}
 
 
+@pytest.mark.parametrize(("price", "budget", "told"), [("0.01", None, 1), ("0.01", Budget(usd=9), 0), ("0", None, 0)])
+def test_a_paid_run_without_a_budget_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, price: str, budget: Budget | None, told: int
+) -> None:
+    with provider(price_circuit=price) as running:
+        here(running, tmp_path / "run", epochs=2, budget=budget).train()
+    assert caplog.text.count("no budget is set, and jobs on mock.remote cost money") == told
+
+
 def test_ctrl_c_leaves_jobs_running_and_cancel_asks_the_provider(tmp_path: Path) -> None:
     with provider(queue=60) as running:
         environment = {**os.environ, "QSTORE_MOCK_URL": running.url}
