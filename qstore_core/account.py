@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
+from math import isfinite
 
 from qstore_core.cost import Budget, Cost
 from qstore_core.errors import BudgetExceededError
@@ -49,7 +50,14 @@ class Account:
             limit = getattr(self.budget, entry.name)
             name = "usd_high" if entry.name == "usd" else entry.name
             spent, kept, needed = (getattr(part, name) for part in (self.spent, self.kept, cost))
-            if limit is not None and needed and spent + kept + needed > limit + _ROUNDING:
+            if limit is None:
+                continue
+            if not needed and spent and not spent <= limit - _ROUNDING:
+                raise BudgetExceededError(
+                    f"the budget is {words_of(entry.name, limit)}: {_amount(entry.name, spent)} spent or reserved, and "
+                    "what the next batch takes of it is not known before it ran"
+                )
+            if needed and not spent + kept + needed <= limit + _ROUNDING:  # not a number passes every limit
                 left = f"{_amount(entry.name, kept)} kept for the test, " if kept else ""
                 raise BudgetExceededError(
                     f"the budget is {words_of(entry.name, limit)}: {_amount(entry.name, spent)} spent or reserved, "
@@ -62,8 +70,11 @@ class Account:
         return None if self.budget is None else self.budget.after(self.spent + self.kept)
 
     def settle(self, reserved: Cost, real: Cost | None) -> None:
-        """Replace a reservation by what it really cost; None leaves it, for a price that is not known."""
-        if real is not None:
+        """Replace a reservation by what it really cost.
+
+        None leaves it, for a price that is not known, and so does what cannot be a price.
+        """
+        if real is not None and all(isfinite(value) and value >= 0 for value in astuple(real)):
             self.spent = self.spent - reserved + real
 
 

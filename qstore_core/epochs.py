@@ -7,21 +7,21 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sized
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader, Batch
 from qstore_core.errors import BackendError, BudgetExceededError
-from qstore_core.problem import GradientResult
 from qstore_core.progress import Progress, progress_bar
 from qstore_core.run import Run
 from qstore_core.stream import mini_batches, size_of
 from qstore_core.tracker import StepRecord
-from qstore_core.training import Loader, TrainingMetrics, batches_of
+from qstore_core.training import Loader, TrainingMetrics, batches_of, step_label
 
 _log = logging.getLogger("qstore")
+T = TypeVar("T")
 
 Validation = Callable[[], Awaitable[Mapping[str, float]]]
 
@@ -60,32 +60,29 @@ async def train_epoch(
         bar: What is told of each step.
         more: Whether another epoch follows, so that its first step may be run while the validation is waited for.
     """
-    begin, before = time.perf_counter(), run.spent - run.ahead
-    done = _done_before(run)
-    losses = [record["loss"] for record in done]
-    norms = [record["gradient_norm"] for record in done]
-    sizes = [record["samples"] for record in done]
+    begin = time.perf_counter()
+    done = steps = _done_before(run)
     async for x, y in _mini_batches(run, batches_of(loader, run.state.epoch, run.state.seed), run.state.samples_done):
-        result = await _step(run, x, y)
-        losses.append(result.function_value)
-        norms.append(float(np.linalg.norm(result.gradients)))
-        sizes.append(size_of((x, y)))
-        bar.step(result.function_value, run.spent)
+        record = await _step(run, x, y)
+        steps = [*steps, {**asdict(record), "batch_samples": size_of((x, y))}]
+        bar.step(record.loss, run.spent)
         await asyncio.sleep(0)  # lets Ctrl-C and other tasks in, between two steps
     validation: Mapping[str, float] = {}
+    taken = sum(map(_cost_of, steps), Cost())
     if validate is not None:
-        validation = await _together(validate(), _run_ahead(run, loader) if more else asyncio.sleep(0))
-    used = run.spent - before - run.ahead
-    earlier = {name: sum(record[name] for record in done) for name in ("circuits", "shots", "jobs", "usd", "seconds")}
+        ahead = _run_ahead(run, loader) if more else asyncio.sleep(0)
+        validation, run.validation_cost = await _together(_validated(run, validate), ahead)
+        taken += run.validation_cost
+    losses, sizes = [step["loss"] for step in steps], [step["batch_samples"] for step in steps]
     metrics = TrainingMetrics(
         epoch=run.state.epoch + 1,
         loss=float(np.average(losses, weights=sizes)) if losses else float("nan"),
-        gradient_norm=float(np.mean(norms)) if norms else float("nan"),
-        circuits=used.circuits + earlier["circuits"],
-        shots=used.shots + earlier["shots"],
-        jobs=used.jobs + earlier["jobs"],
-        usd=used.usd_high + earlier["usd"],
-        seconds=time.perf_counter() - begin + earlier["seconds"],
+        gradient_norm=float(np.mean([step["gradient_norm"] for step in steps])) if steps else float("nan"),
+        circuits=taken.circuits,
+        shots=taken.shots,
+        jobs=taken.jobs,
+        usd=taken.usd_high,
+        seconds=time.perf_counter() - begin + sum(step["seconds"] for step in done),
         val_loss=validation.get("loss"),
         val_accuracy=validation.get("accuracy"),
     )
@@ -102,7 +99,20 @@ def _done_before(run: Run) -> list[dict[str, Any]]:
     if run.directory is None or not run.state.samples_done:
         return []
     records = run.directory.steps(run.state.epoch + 1)
-    return [record for record in records if record["step"] <= run.state.step and record["loss"] is not None]
+    done = [record for record in records if record["step"] <= run.state.step and record["loss"] is not None]
+    return [{"batch_samples": record["samples"], **record} for record in done]
+
+
+def _cost_of(step: Mapping[str, Any]) -> Cost:
+    return Cost(step["usd"], step["usd"], step["circuits"], step["shots"], step["jobs"])
+
+
+async def _validated(run: Run, validate: Validation) -> tuple[Mapping[str, float], Cost]:
+    """What the validation says, and what it cost: with a journal whichever process paid for it."""
+    with run.executor.tracker.metered() as meter:
+        found = await validate()
+    journal = run.executor.journal
+    return found, meter.total if journal is None else journal.charged(f"validate *, after step {run.state.step}")
 
 
 def _mini_batches(run: Run, batches: AsyncIterator[Batch], skip: int = 0) -> AsyncIterator[Batch]:
@@ -114,60 +124,61 @@ def _mini_batches(run: Run, batches: AsyncIterator[Batch], skip: int = 0) -> Asy
     return mini_batches(batches, wanted, skip=skip)
 
 
-async def _together(wanted: Awaitable[Mapping[str, float]], beside: Awaitable[None]) -> Mapping[str, float]:
+async def _together(wanted: Awaitable[T], beside: Awaitable[None]) -> T:
     """What `wanted` gives, when both have ended: neither is left behind when the other fails."""
     result, other = await asyncio.gather(wanted, beside, return_exceptions=True)
     for outcome in (result, other):
         if isinstance(outcome, BaseException):
             raise outcome
-    assert isinstance(result, Mapping)
-    return result
+    return cast(T, result)
 
 
 async def _run_ahead(run: Run, loader: Loader) -> None:
     """Have a remote backend run the first step of the next epoch along with the validation, which changes no parameter.
 
-    Only for data whose next batch can be looked at without changing what comes after it.
+    Only for data whose next batch can be looked at without changing what comes after it, and where a budget has enough
+    for the validation too: as much as the one before took.
     """
     if not run.executor.is_remote or not isinstance(loader, ArrayLoader):
+        return
+    if run.executor.account.budget is not None and not run.validation_cost.circuits:
         return
     following = batches_of(loader, run.state.epoch + 1, run.state.seed)
     x, y = await anext(_mini_batches(run, following))
     try:
-        run.ahead = await run.recipe.run_ahead(run.state, x, y, run.executor)
+        await run.recipe.run_ahead(run.state, x, y, run.executor, beside=run.validation_cost)
     except (BudgetExceededError, BackendError) as error:
         _log.info("the next step was not run ahead: %s", error)  # if it matters, the step itself will say so
 
 
-async def _step(run: Run, x: Any, y: Any) -> GradientResult:
-    begin, before, ahead = time.perf_counter(), run.spent - run.ahead, run.ahead
+async def _step(run: Run, x: Any, y: Any) -> StepRecord:
+    begin, before = time.perf_counter(), run.spent
     state, result = await run.recipe.step(run.state, x, y, run.executor)
     run.accept(state)
-    if ahead.jobs:
-        run.ahead = Cost()
-        result = replace(
-            result,
-            n_circuit_executions=result.n_circuit_executions + ahead.circuits,
-            n_shots=result.n_shots + ahead.shots,
-            n_jobs=result.n_jobs + ahead.jobs,
-        )
+    journal = run.executor.journal
+    if journal is None:
+        usd = (run.spent - before).usd_high
+        taken = Cost(usd, usd, result.n_circuit_executions, result.n_shots, result.n_jobs)
+    else:
+        taken = journal.charged(step_label(state.step))  # also by an earlier process, or ahead of the step
     record = StepRecord(
         step=state.step,
         epoch=state.epoch + 1,
         loss=result.function_value,
         gradient_norm=float(np.linalg.norm(result.gradients)),
         seconds=time.perf_counter() - begin,
-        circuits=result.n_circuit_executions,
-        shots=result.n_shots,
-        jobs=result.n_jobs,
-        usd=(run.spent - before).usd_high,
+        circuits=taken.circuits,
+        shots=taken.shots,
+        jobs=taken.jobs,
+        usd=taken.usd_high,
     )
     run.executor.tracker.stepped(record)
     if run.recorder is not None:
         run.recorder.batch_used(x, y, run.state)
     if run.directory is not None:
-        told = {"samples": size_of((x, y)), **result.metadata}
+        samples = size_of((x, y))
+        told = {"samples": samples, **result.metadata, "batch_samples": samples}
         run.directory.append_metrics({**told, "kind": "step", **asdict(record), "method": result.method})
     if state.step % run.recipe.config.log_interval == 0:
         _log.info("step %d: loss %.6g, %s, %s", state.step, record.loss, result.method, run.spent)
-    return result
+    return record

@@ -154,6 +154,15 @@ class Executor:
         """Everything charged so far, reservations included."""
         return self.account.spent
 
+    def remaining_for(self, label: str) -> Budget | None:
+        """What the work with this label may spend; None: no limit.
+
+        With a journal that is what remained when its first job was sent: work that is done again plans as it did then,
+        and finds the results that were paid for.
+        """
+        remaining = self.account.remaining
+        return remaining if self.journal is None else self.journal.planned(label, remaining)
+
     async def run(
         self, requests: Sequence[Request], *, label: str = "circuits", reusable: bool = True
     ) -> tuple[BatchResult, ...]:

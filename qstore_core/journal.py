@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 
-from qstore_core.cost import Cost
+from qstore_core.cost import Budget, Cost
 from qstore_core.errors import JournalError
 
 _APPLICATION = 0x71736A31  # "qsj1"
@@ -42,6 +42,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     updated REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS plans (label TEXT PRIMARY KEY, remaining TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS jobs_by_label ON jobs (label);
 """
 
 
@@ -95,9 +97,7 @@ class JobRecord:
     @property
     def charged(self) -> Cost:
         """What counts against a budget: the real cost once known, until then what was reserved."""
-        if self.final is not None:
-            return self.final
-        return Cost() if self.state is RecordState.NEVER_ACCEPTED else self.reserved
+        return _charged(self.state, self.reserved, self.final)
 
 
 class Journal:
@@ -186,6 +186,45 @@ class Journal:
         """What the run has cost and may still cost, on the dearer reading where the real cost is not known."""
         return sum((record.charged for record in self.records()), Cost())
 
+    def charged(self, like: str) -> Cost:
+        """What the jobs cost whose label is like this, `*` standing for anything.
+
+        >>> journal = Journal(None)
+        >>> token = journal.intend("train step 1", 1, "mock", Cost(usd_high=0.5, jobs=1), b"")
+        >>> journal.charged("train step 1").jobs, journal.charged("validate *").jobs
+        (1, 0)
+        """
+        with self._reading():
+            rows = self._connection.execute(
+                "SELECT state, reserved, final FROM jobs WHERE label GLOB ? ORDER BY number", (like,)
+            ).fetchall()
+        costs = ((RecordState(state), _load(reserved), final and _load(final)) for state, reserved, final in rows)
+        return sum((_charged(*cost) for cost in costs), Cost())
+
+    def planned(self, label: str, remaining: Budget | None) -> Budget | None:
+        """What remained of the budget when the first job of this label was sent.
+
+        If none was, that is `remaining`, and it is written down for then.
+
+        >>> journal = Journal(None)
+        >>> journal.planned("train step 1", Budget(jobs=5)).jobs
+        5
+        >>> _ = journal.intend("train step 1", 1, "mock", Cost(jobs=1), b"")
+        >>> journal.planned("train step 1", Budget(jobs=4)).jobs
+        5
+        """
+        with self._reading():
+            sent = self._connection.execute("SELECT 1 FROM jobs WHERE label = ? LIMIT 1", (label,)).fetchone()
+            row = self._connection.execute("SELECT remaining FROM plans WHERE label = ?", (label,)).fetchone()
+        known = None if row is None else Budget(**json.loads(row[0]))
+        if sent or known == remaining:
+            return known
+        with self._writing() as connection:
+            connection.execute("DELETE FROM plans WHERE label = ?", (label,))
+            if remaining is not None:
+                connection.execute("INSERT INTO plans VALUES (?, ?)", (label, json.dumps(asdict(remaining))))
+        return remaining
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -268,6 +307,12 @@ def _record(
     return JobRecord(
         token, label, attempt, backend, account, known, job_id, _load(reserved), cost, reason, created, updated
     )
+
+
+def _charged(state: RecordState, reserved: Cost, final: Cost | None) -> Cost:
+    if final is not None:
+        return final
+    return Cost() if state is RecordState.NEVER_ACCEPTED else reserved
 
 
 def _dump(cost: Cost) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +16,14 @@ from qstore_core.backend import Backend, RemoteBackend
 from qstore_core.checkpoint import Checkpoint
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
-from qstore_core.errors import BudgetExceededError, CheckpointError, JournalError, QStoreError, RunDirectoryError
+from qstore_core.errors import (
+    BudgetExceededError,
+    CheckpointError,
+    ConfigurationError,
+    JournalError,
+    QStoreError,
+    RunDirectoryError,
+)
 from qstore_core.executor import Executor
 from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler
@@ -56,8 +65,8 @@ class Run:
     executor: Executor
     state: Checkpoint
     directory: RunDirectory | None
-    ahead: Cost = field(default_factory=Cost, init=False)
-    """What was run for the next step already."""
+    validation_cost: Cost = field(default_factory=Cost, init=False)
+    """What the last validation took; nothing before the first."""
     initial_parameters: FloatArray = field(init=False)
     recorder: Recorder | None = field(default=None, init=False)
 
@@ -95,7 +104,13 @@ class Run:
 
 
 def begin_run(
-    recipe: Recipe, around: Surroundings, directory: RunDirectory | None, data: str | None, *, resume: bool
+    recipe: Recipe,
+    around: Surroundings,
+    directory: RunDirectory | None,
+    data: str | None,
+    *,
+    resume: bool,
+    before: Cost = Cost(),  # noqa: B008
 ) -> Run:
     """A new run, or with `resume` the one in the run directory if there is one.
 
@@ -105,6 +120,7 @@ def begin_run(
         directory: Where the run is kept; None: nowhere.
         data: A digest of the training data, where it is known.
         resume: Whether to go on with what the directory holds.
+        before: What its trainer has spent already that is in no journal; it counts against the run's budget.
 
     Raises:
         RunDirectoryError: The directory cannot be written, or holds a run and `resume` is not set.
@@ -120,7 +136,7 @@ def begin_run(
             f"{directory.path} already holds a run: go on with it (resume=True, or --resume on the command line), or "
             "choose another run directory"
         )
-    journal, spent = None, state.spent
+    journal, spent = None, state.spent + before
     if directory is not None:
         document = {**around.config.to_dict(), "seed": state.seed, "backend": around.backend.fingerprint}
         directory.create({**document, "model": state.model})
@@ -154,6 +170,17 @@ def _journal(directory: RunDirectory, state: Checkpoint) -> Journal:
             f"{state.spent.usd_high:.2f} USD: put it back, or start another run; without it they would be paid again"
         )
     return Journal(directory.journal_path)
+
+
+@contextmanager
+def only_one(training: threading.Lock) -> Iterator[None]:
+    """Refuse a second run of a trainer while its first goes on."""
+    if not training.acquire(blocking=False):
+        raise ConfigurationError("this trainer is training already; wait for it, or make another QuantumTrainer")
+    try:
+        yield
+    finally:
+        training.release()
 
 
 def saved_scaler(config: TrainingConfig, model: QuantumModel) -> FeatureScaler | None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sized
-from contextlib import AbstractAsyncContextManager, nullcontext
+import threading
+from collections.abc import AsyncIterator, Sized
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from qstore_core.arrays import FloatArray
-from qstore_core.backend import Backend, RemoteBackend
+from qstore_core.beside import Beside
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader
@@ -28,8 +27,8 @@ from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.problem import GradientResult
 from qstore_core.randomness import StepKey, fresh_seed
-from qstore_core.run import Run, begin_run, saved_scaler, with_advice
-from qstore_core.run_directory import RunDirectory, fresh_directory
+from qstore_core.run import Run, begin_run, only_one, saved_scaler, with_advice
+from qstore_core.run_directory import RunDirectory
 from qstore_core.surroundings import Surroundings, backend_for, check_backend, make_cache, make_store
 from qstore_core.synchronous import run_sync
 from qstore_core.tracker import PerformanceTracker
@@ -39,8 +38,6 @@ from qstore_core.warm_start import simulator_for, warm_start
 if TYPE_CHECKING:  # what few runs need is imported where they do
     from qstore_core.batch_manager import CircuitBatchManager
     from qstore_core.estimate import RunEstimate
-
-_log = logging.getLogger("qstore")
 
 
 class QuantumTrainer:
@@ -88,6 +85,8 @@ class QuantumTrainer:
         self._keep = keep or Cost()
         self._run: Run | None = None
         self._batch_manager: CircuitBatchManager | None = None
+        self._beside = Beside()
+        self._training = threading.Lock()
 
     @known_keywords
     async def train(
@@ -117,13 +116,15 @@ class QuantumTrainer:
             CheckpointError: The checkpoint is damaged or belongs to another run.
             BudgetExceededError: The next batch could pass the cap; it was not sent, and a checkpoint was kept.
             BackendError: A batch could not be run; a checkpoint was kept, and the message says what was spent.
+            ConfigurationError: This trainer is training already, in another task or thread.
         """
         wanted = self.config.epochs if epochs is None else epochs
         if not isinstance(wanted, int | np.integer) or isinstance(wanted, bool) or wanted < 0:
             raise ConfigurationError(f"epochs is a whole number of at least 0, not {wanted!r}")
         recipe, around = await self._prepare(model, data_loader)
-        directory = self._directory(model, around.backend)
-        with nullcontext() if directory is None else directory.locked():
+        run = self._run_of(model)
+        directory = self._beside.directory(around) if run is None else run.directory
+        with only_one(self._training), nullcontext() if directory is None else directory.locked():
             run = self._begin(recipe, around, directory, data_loader, resume=resume)
             last = int(wanted) + (0 if resume else run.state.epoch)
             run.executor.account.kept = self._keep
@@ -213,10 +214,10 @@ class QuantumTrainer:
         ['accuracy', 'loss']
         """
         run = self._run_of(model)
-        executor = await self._executor_for(model)
         key = self._key(run, "validate")
         parameters = None if run is None else run.state.averaged_loss_parameters
-        return await evaluate(model, executor, loader, self.config, key, parameters)
+        async with self._executing(model) as executor:
+            return await evaluate(model, executor, loader, self.config, key, parameters)
 
     def outputs(self, model: QuantumModel, x: ArrayLike) -> FloatArray:
         """The outputs `(n_samples, output_dim)` for inputs as they were given to `fit`, with the configured shots."""
@@ -279,7 +280,7 @@ class QuantumTrainer:
     @property
     def spent(self) -> Cost:
         """What the run has cost so far, validation and earlier processes included."""
-        return self.performance_tracker.total if self._run is None else self._run.spent
+        return self._beside.spent if self._run is None else self._run.spent
 
     def save(self) -> None:
         """Write the run's checkpoint again, where it has a directory: with what tests have taken since training ended.
@@ -288,13 +289,14 @@ class QuantumTrainer:
         """
         if self._run is not None and self._run.directory is not None:
             with self._run.directory.locked():
+                self._run.adopt_parameters()
                 self._run.save()
 
     def reset(self) -> None:
         """Forget the run: its model gets its initial parameters back, and the next `train` starts afresh."""
         if self._run is not None:
             self._run.recipe.model.parameters = self._run.initial_parameters
-        self._run = None
+        self._run, self._beside = None, Beside()
         self.performance_tracker = PerformanceTracker()
 
     async def _prepare(self, model: QuantumModel, loader: Loader) -> tuple[Recipe, Surroundings]:
@@ -307,17 +309,6 @@ class QuantumTrainer:
         simulator_for(model, self.config)
         return recipe, around
 
-    def _directory(self, model: QuantumModel, backend: Backend) -> RunDirectory | None:
-        """Where the run is kept: where the configuration says, else nowhere, unless jobs may cost money."""
-        if self.config.directory is not None:
-            return RunDirectory(self.config.directory)
-        run = self._run_of(model)
-        if run is not None or not isinstance(backend, RemoteBackend):
-            return None if run is None else run.directory
-        directory = RunDirectory(fresh_directory(Path("runs") / "run"))
-        _log.warning("no run_directory was set; jobs may cost money, so the run is kept in %s", directory.path)
-        return directory
-
     def _begin(
         self, recipe: Recipe, around: Surroundings, directory: RunDirectory | None, loader: Loader, *, resume: bool
     ) -> Run:
@@ -325,7 +316,8 @@ class QuantumTrainer:
         recipe.model.regression = recipe.regression
         if run is None:
             data = loader.digest if isinstance(loader, ArrayLoader) else None
-            self._run = run = begin_run(recipe, around, directory, data, resume=resume)
+            before = self._beside.hand_over()
+            self._run = run = begin_run(recipe, around, directory, data, resume=resume, before=before)
         else:
             run.adopt_parameters()
         return run
@@ -344,20 +336,20 @@ class QuantumTrainer:
         return await train_epochs(run, loader, validate, last, show=self._progress)
 
     async def _outputs(self, model: QuantumModel, x: ArrayLike) -> FloatArray:
-        executor = await self._executor_for(model)
         angles = x if model.scaler is None else model.scaler.transform(np.atleast_2d(np.asarray(x)))
-        return await outputs_of(model, executor, angles, self.config, self._key(self._run_of(model), "predict"))
+        async with self._executing(model) as executor:
+            return await outputs_of(model, executor, angles, self.config, self._key(self._run_of(model), "predict"))
 
     async def _gradient(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> GradientResult:
-        executor = await self._executor_for(model)
         run = self._run_of(model)
         recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y))
         angles = x if model.scaler is None else model.scaler.transform(x)
         scale = recipe.loss.initial_parameters if run is None else run.state.averaged_loss_parameters
-        problem = recipe.problem(angles, y, scale, executor.backend.capabilities)
-        state = recipe.estimator.start(problem, model.parameters)
-        rounds = recipe.estimator.gradient(problem, model.parameters, state, self._key(run, "gradient"))
-        return (await executor.drive(rounds))[0]
+        async with self._executing(model) as executor:
+            problem = recipe.problem(angles, y, scale, executor.backend.capabilities)
+            state = recipe.estimator.start(problem, model.parameters)
+            rounds = recipe.estimator.gradient(problem, model.parameters, state, self._key(run, "gradient"))
+            return (await executor.drive(rounds))[0]
 
     async def _estimate(self, model: QuantumModel, n_samples: int, n_validation: int, epochs: int) -> RunEstimate:
         from qstore_core.estimate import estimate_run
@@ -381,9 +373,17 @@ class QuantumTrainer:
             return StepKey(run.state.seed, stage, run.state.step)
         return StepKey(fresh_seed() if self.config.seed is None else int(self.config.seed), stage)
 
-    async def _executor_for(self, model: QuantumModel) -> Executor:
+    @asynccontextmanager
+    async def _executing(self, model: QuantumModel) -> AsyncIterator[Executor]:
+        """Where circuits of a model run that are no steps: on the run's account, or on the one beside it."""
         run = self._run_of(model)
-        return (await self._around(model)).executor() if run is None else run.executor
+        around = None if run is not None else await self._around(model)
+        if around is None or (self._run is not None and self._run.executor.backend is around.backend):
+            assert self._run is not None
+            yield self._run.executor
+        else:
+            with self._beside.executor(around) as executor:
+                yield executor
 
     async def _around(self, model: QuantumModel) -> Surroundings:
         backend = await backend_for(model, self.manager, self.config)

@@ -162,21 +162,29 @@ class Recipe:
         """The next state, and the gradient that led to it."""
         with executor.tracker.span("plan"):
             rounds = self._rounds(state, x, y, executor)
-        result, memory = await executor.drive(rounds, label=_label(state))
+        result, memory = await executor.drive(rounds, label=step_label(state.step + 1))
         with executor.tracker.span("optimise"):
             return self._updated(state, result, memory, size_of((x, y))), result
 
-    async def run_ahead(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> Cost:
-        """Run the first circuits of the step from `state`, so that it finds their results; returns what they took.
+    async def run_ahead(
+        self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor, *, beside: Cost
+    ) -> None:
+        """Run the first circuits of the step from `state`, so that it finds their results.
 
         Nothing else changes: the step asks for the same circuits under the same keys, and the journal has them.
+
+        Args:
+            state: Where the step begins.
+            x: Its inputs.
+            y: Its labels.
+            executor: Where they run.
+            beside: What else is being run, and must fit into the budget too.
         """
         rounds = self._rounds(state, x, y, executor)
         requests = next(rounds)
         rounds.close()
-        with executor.tracker.metered() as meter:  # nothing, where an earlier process had sent the job already
-            await executor.run(requests, label=_label(state), reusable=False)
-        return meter.total
+        executor.account.check(executor.price(requests) + beside)
+        await executor.run(requests, label=step_label(state.step + 1), reusable=False)
 
     def _rounds(self, state: Checkpoint, x: ArrayLike, y: ArrayLike, executor: Executor) -> Rounds:
         problem = self._charged(x, y, state, executor)
@@ -202,7 +210,7 @@ class Recipe:
         return None if wanted is None else require_whole("wanted_samples", wanted)
 
     def _charged(self, x: ArrayLike, y: ArrayLike, state: Checkpoint, executor: Executor) -> Problem:
-        capabilities, remaining = executor.backend.capabilities, executor.account.remaining
+        capabilities, remaining = executor.backend.capabilities, executor.remaining_for(step_label(state.step + 1))
         return self.problem(x, y, state.loss_parameters, capabilities, price=executor.price, remaining=remaining)
 
     def _updated(self, state: Checkpoint, result: GradientResult, memory: Any, n_samples: int) -> Checkpoint:
@@ -238,8 +246,13 @@ class Recipe:
         return result.learning_rate_factor * (parameters - state.parameters), optimizer
 
 
-def _label(state: Checkpoint) -> str:
-    return f"train step {state.step + 1}"
+def step_label(step: int) -> str:
+    """What the journal calls the jobs of a step, counted from 1.
+
+    >>> step_label(12)
+    'train step 12'
+    """
+    return f"train step {step}"
 
 
 def make_recipe(

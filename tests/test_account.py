@@ -57,3 +57,30 @@ def test_what_costs_nothing_passes_a_budget_that_is_used_up() -> None:
     account = Account(Budget(usd=0.0))
     account.reserve(Cost(circuits=5, jobs=1))
     assert account.spent.circuits == 5
+
+
+def test_what_no_price_foretells_is_refused_once_the_limit_is_reached() -> None:
+    account, unknown = Account(Budget(seconds=10)), Cost(jobs=1)
+    for seconds in (4.0, 7.0):
+        account.reserve(unknown)
+        account.settle(unknown, Cost(jobs=1, seconds=seconds))
+    with pytest.raises(BudgetExceededError, match="11 spent or reserved, and what the next batch takes"):
+        account.reserve(unknown)
+
+
+def test_what_is_free_may_be_run_with_a_budget_of_nothing() -> None:
+    account = Account(Budget(usd=0))
+    account.reserve(Cost(circuits=10))
+    assert account.spent.circuits == 10
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf"), -1000.0])
+def test_a_cost_that_cannot_be_one_leaves_the_reservation(nonsense: float) -> None:
+    account = Account(Budget(usd=0.5))
+    account.reserve(BATCH)
+    account.settle(BATCH, replace(BATCH, usd_high=nonsense))
+    assert account.spent == BATCH
+    with pytest.raises(BudgetExceededError):
+        account.reserve(BATCH)
+    with pytest.raises(BudgetExceededError):
+        Account(Budget(usd=0.5)).reserve(replace(BATCH, usd_high=float("nan")))
