@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qstore_core.array_input import data_array
 from qstore_core.errors import ConfigurationError, DataError
+from qstore_core.keywords import known_keywords
 from qstore_core.randomness import StepKey, fresh_seed
 
 Batch = tuple[NDArray[Any], NDArray[Any]]
@@ -34,10 +36,11 @@ class ArrayLoader:
     [[0, 1], [2, 3], [4]]
     """
 
+    @known_keywords
     def __init__(
         self, x: ArrayLike, y: ArrayLike, batch_size: int = 32, shuffle: bool = True, seed: int | None = None
     ) -> None:
-        self.x, self.y = np.asarray(x), np.asarray(y)
+        self.x, self.y = data_array("inputs", x), data_array("labels", y)
         if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
             raise ConfigurationError(f"batch_size is a whole number of at least 1, not {batch_size!r}")
         if self.x.ndim < 1 or not len(self.x):
@@ -103,6 +106,7 @@ class Split:
         return iter((self.x_train, self.x_test, self.y_train, self.y_test))
 
 
+@known_keywords
 def train_test_split(x: ArrayLike, y: ArrayLike, *, test_fraction: float = 0.2, seed: int = 0) -> Split:
     """A random split, for class labels with the same share of each class on both sides.
 
@@ -110,7 +114,7 @@ def train_test_split(x: ArrayLike, y: ArrayLike, *, test_fraction: float = 0.2, 
     >>> sorted(split.y_test.tolist())
     [0, 0, 1, 1]
     """
-    inputs, labels = np.asarray(x), np.asarray(y)
+    inputs, labels = data_array("inputs", x), data_array("labels", y)
     _check_lengths(inputs, labels)
     if not 0 < test_fraction < 1:
         raise ConfigurationError(f"test_fraction is a number between 0 and 1, not {test_fraction!r}")

@@ -13,7 +13,7 @@ from qstore_core.arrays import FloatArray
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct
 from qstore_core.cost import Cost
 from qstore_core.executor import Executor
-from qstore_core.problem import Problem, Request, Rounds, SampleChooser, State, require_whole
+from qstore_core.problem import Problem, Request, Rounds, SampleChooser, State, require_count, require_whole
 from qstore_core.randomness import StepKey
 from qstore_core.training import Recipe
 
@@ -46,6 +46,8 @@ def estimate_run(
 ) -> RunEstimate:
     """Ask the estimator for the circuits of every step, answer with zeros, and price what it asked for."""
     require_whole("n_samples", n_samples)
+    require_count("n_validation", n_validation)
+    require_count("epochs", epochs)
     passes = list(_passes(recipe, executor, n_samples, batch_size, epochs))
     rest = epochs - len(passes)
     n_steps = sum(map(len, passes)) + rest * len(passes[-1])

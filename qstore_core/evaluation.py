@@ -7,8 +7,10 @@ from numpy.typing import ArrayLike
 
 from qstore_core.arrays import FloatArray
 from qstore_core.config import TrainingConfig
+from qstore_core.data import ArrayLoader
+from qstore_core.data_check import check_labelled
 from qstore_core.executor import Executor
-from qstore_core.losses import is_classes, make_loss, make_targets
+from qstore_core.losses import is_classes, make_loss
 from qstore_core.model import QuantumModel
 from qstore_core.randomness import StepKey
 from qstore_core.training import Loader, batches_of
@@ -45,10 +47,13 @@ async def evaluate(
         key: The randomness; each batch has its own.
         loss_parameters: The loss's trained parameters; None: its initial ones.
     """
+    regression = None if loss_parameters is None and not model.regression else model.regression
+    if isinstance(loader, ArrayLoader):
+        check_labelled(model, loader.x, loader.y, regression=regression)
     outputs, targets, classes = [], [], True
     index = 0
     async for x, y in batches_of(loader, 0, key.seed):
-        goal = make_targets(y, model.output_dim)
+        goal = check_labelled(model, x, y, regression=regression)
         part = StepKey(key.seed, f"{key.stage} {index}", key.step)
         outputs.append(await model.run(executor, x, shots=config.shots_per_circuit, key=part, reduce=config.reduce))
         targets.append(goal)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -14,8 +14,12 @@ R = TypeVar("R")
 C = TypeVar("C")
 
 
-def known_keywords(function: Callable[P, R]) -> Callable[P, R]:
+def known_keywords(function: Callable[P, R], *, more: Iterable[str] = ()) -> Callable[P, R]:
     """The function, whose unknown keyword arguments are refused with those that there are.
+
+    Args:
+        function: A function, method or constructor; of a constructor the class is told that was called.
+        more: What it takes as `**` besides its own.
 
     >>> @known_keywords
     ... def turn(qubit, angle=0.0): ...
@@ -24,14 +28,18 @@ def known_keywords(function: Callable[P, R]) -> Callable[P, R]:
         ...
     qstore_core.errors.UnknownArgumentError: unknown argument of turn 'angel'; did you mean 'angle'? Known: angle, qubit
     """
-    known = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
-    shown = function.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
+    parameters = inspect.signature(function).parameters.values()
+    known = [each.name for each in parameters if each.name not in ("self", "cls") and each.kind != each.VAR_KEYWORD]
+    known.extend(more)
+    constructs = function.__name__ == "__init__"
+    shown = function.__qualname__.rpartition("<locals>.")[2]
 
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         for name in kwargs:
             if name not in known:
-                raise UnknownArgumentError.of(f"argument of {shown}", name, known)
+                called = type(args[0]).__name__ if constructs else shown
+                raise UnknownArgumentError.of(f"argument of {called}", name, known)
         return function(*args, **kwargs)
 
     return checked

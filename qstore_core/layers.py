@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from qstore_core.ansatz import ANSATZ_KINDS
+from qstore_core.array_input import parameter_indices
 from qstore_core.arrays import BoolArray, FloatArray
 from qstore_core.backend import Backend
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.errors import ConfigurationError, UnknownNameError
+from qstore_core.keywords import known_keywords
 from qstore_core.model import QuantumModel
 
 
@@ -21,6 +23,7 @@ class _Layer:
 
     default_ansatz: ClassVar[str]
 
+    @known_keywords
     def __init__(
         self,
         n_qubits: int,
@@ -107,9 +110,10 @@ class _Layer:
         """What `save_state` returned."""
         if not {"parameters", "frozen"} <= set(state):
             raise ConfigurationError(f"a layer's state has 'parameters' and 'frozen', not {sorted(state)}")
+        frozen = parameter_indices(state["frozen"], self.n_parameters)
         self.parameters = np.asarray(state["parameters"], dtype=np.float64)
         self.unfreeze_all()
-        self.freeze_parameters(state["frozen"])
+        self.freeze_parameters(frozen)
 
 
 class HardwareEfficientQuantumLayer(_Layer):

@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qstore_core.array_input import data_array
 from qstore_core.arrays import FloatArray
 from qstore_core.errors import ConfigurationError, DataError, UnknownNameError
 
@@ -217,7 +218,9 @@ def make_loss(loss: LossLike, *, labels_are_classes: bool) -> Loss:
     if loss not in LOSSES:
         raise UnknownNameError.of("loss", loss, LOSSES, advice="or give a function (outputs, targets) -> float")
     if loss == "cross_entropy" and not labels_are_classes:
-        raise DataError("loss='cross_entropy' needs integer class labels; these are floats: use loss='mse' or integers")
+        raise DataError(
+            "loss='cross_entropy' needs integer class labels; these are floats: use loss='mse' or y.astype(int)"
+        )
     return LOSSES[loss]()
 
 
@@ -227,7 +230,7 @@ def is_classes(labels: ArrayLike) -> bool:
     >>> is_classes([0, 1]), is_classes([0.0, 1.0])
     (True, False)
     """
-    return np.asarray(labels).dtype.kind in "iub"
+    return data_array("labels", labels).dtype.kind in "iub"
 
 
 def make_targets(labels: ArrayLike, output_dim: int) -> FloatArray:
@@ -243,7 +246,7 @@ def make_targets(labels: ArrayLike, output_dim: int) -> FloatArray:
     array([[ 1.],
            [-1.]])
     """
-    array = np.asarray(labels)
+    array = data_array("labels", labels)
     if array.ndim and not array.size:
         raise DataError("there are no labels in the data")
     if is_classes(array):
@@ -256,7 +259,11 @@ def make_targets(labels: ArrayLike, output_dim: int) -> FloatArray:
         raise DataError(f"targets need shape (n_samples,) or (n_samples, {output_dim}), not {array.shape}")
     targets = array.astype(np.float64).reshape(len(array), -1)
     if targets.shape[1] != output_dim:
-        raise DataError(f"targets have {targets.shape[1]} column(s) and the model output_dim={output_dim}")
+        advice = "; float labels are values to be predicted: make classes of them with y.astype(int)"
+        raise DataError(
+            f"targets have {targets.shape[1]} column(s) and the model output_dim={output_dim}"
+            + advice * (array.ndim == 1)
+        )
     if not np.isfinite(targets).all():
         raise DataError("targets must be finite; found nan or inf")
     return targets
@@ -270,7 +277,7 @@ def _class_targets(labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]], outp
     if low < 0 or high >= n_classes:
         raise DataError(
             f"labels run from {low} to {high}, but output_dim={output_dim} takes classes 0 to {n_classes - 1}; "
-            "renumber the labels or change output_dim"
+            "renumber the labels or change output_dim; values to be predicted are floats: y.astype(float)"
         )
     targets = np.where(labels[:, None] == np.arange(n_classes), 1.0, -1.0)
     return targets[:, 1:] if output_dim == 1 else targets

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from qstore_core.affine import AffineMap
 from qstore_core.ansatz import Ansatz
 from qstore_core.ansatz_choice import choose_ansatz
+from qstore_core.array_input import data_array, float_array, parameter_indices
 from qstore_core.arrays import BoolArray, FloatArray, all_finite
 from qstore_core.backend import Backend, BackendCapabilities
 from qstore_core.batch import CircuitBatch, estimated_values
@@ -65,7 +66,9 @@ class QuantumModel:
         reuploading: Whether the encoding is repeated before every layer.
         ansatz: Instead of all that: a `QuantumCircuit` with `Feature`s and `Parameter`s, the name of a registered
             ansatz, an object with its `circuit` method, or another library's circuit that a plugin takes (a
-            `qiskit.QuantumCircuit`, with the plugin `aer`). A circuit without features gets the encoding put before it.
+            `qiskit.QuantumCircuit`, with the plugin `aer`). A circuit without features gets the encoding put before it;
+            the features of one that has them are the columns of the inputs by name, numbers in it read as numbers, not
+            in the order of the gates: with `Feature("width")` and `Feature("age")` column 0 is the age.
         readout: One observable for each output; None is `mean_z`.
         seed: For the initial parameters; None: the trainer's seed, or fresh.
 
@@ -221,10 +224,7 @@ class QuantumModel:
         >>> int(model.trainable.sum())
         6
         """
-        for index in indices:
-            if not -self.n_parameters <= index < self.n_parameters:
-                raise ConfigurationError(f"parameter {index}: this model has parameters 0 to {self.n_parameters - 1}")
-        self._trainable[list(indices)] = False
+        self._trainable[parameter_indices(indices, self.n_parameters)] = False
 
     def unfreeze_all(self) -> None:
         """Let training move every parameter again."""
@@ -246,10 +246,7 @@ class QuantumModel:
         Raises:
             DataError: Another number of columns, no rows, or values that are not finite numbers.
         """
-        try:
-            inputs = np.asarray(x, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"inputs must be numbers: {error}") from error
+        inputs = float_array("inputs", x)
         if inputs.ndim not in (1, 2) or inputs.shape[-1] != self.input_dim:
             raise DataError(
                 f"inputs need shape (n_samples, {self.input_dim}), the model's input_dim, not {inputs.shape}"
@@ -286,7 +283,7 @@ class QuantumModel:
 
     async def predict(self, x: ArrayLike, shots: int | None = None) -> Any:
         """`meaning_of` the outputs for inputs as they were given to `fit`: scaled first when the model has a scaler."""
-        inputs = x if self.scaler is None else self.scaler.transform(np.atleast_2d(np.asarray(x)))
+        inputs = x if self.scaler is None else self.scaler.transform(np.atleast_2d(data_array("inputs", x)))
         return self.meaning_of(np.atleast_2d(await self.forward(inputs, shots)))
 
     def meaning_of(self, outputs: FloatArray) -> Any:

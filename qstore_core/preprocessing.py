@@ -8,11 +8,17 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qstore_core.array_input import float_array
 from qstore_core.arrays import FloatArray
 from qstore_core.errors import DataError
+from qstore_core.problem import require_positive, require_whole
 
 _ROUNDING = 1e-9
 """A spread below this is rounding, not data; columns have a spread of 1 by then."""
+_LEAST, _MOST = 1e-300, 1e300
+"""Columns whose largest number is outside these have no deviation and no differences in float64."""
+_FAR = 1e150
+"""Standard deviations that are far beyond a full turn, and that a matrix product does not overflow with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,14 +54,15 @@ class FeatureScaler:
 
         Raises:
             DataError: Fewer columns than features, or values that are not finite numbers.
+            ConfigurationError: `n_features` below 1, or an angle that is not a number above 0.
         """
+        require_whole("n_features", n_features)
+        require_positive("radians_per_deviation", radians_per_deviation)
         data = _table(x)
         if data.shape[1] < n_features:
             raise DataError(f"the data has {data.shape[1]} column(s) and the model input_dim={n_features}")
-        mean, deviation = data.mean(axis=0), data.std(axis=0)
-        rounding = len(data) * np.finfo(np.float64).eps * np.abs(mean)  # the mean of n equal numbers is off by this
-        deviation = np.where(deviation > rounding, deviation, 1.0)
-        standard = (data - mean) / deviation
+        mean, deviation = _moments(data)
+        standard = _standard(data, mean, deviation)
         components = np.eye(data.shape[1])
         if n_features < data.shape[1]:
             components = _principal(standard, n_features)
@@ -68,7 +75,7 @@ class FeatureScaler:
         data = _table(x)
         if data.shape[1] != len(self.mean):
             raise DataError(f"the data has {data.shape[1]} column(s); the scaler was fitted to {len(self.mean)}")
-        scaled = ((data - self.mean) / self.deviation) @ self.components * self.scale
+        scaled = _standard(data, self.mean, self.deviation) @ self.components * self.scale
         return np.clip(scaled, -np.pi, np.pi)
 
     def to_arrays(self) -> dict[str, FloatArray]:
@@ -90,34 +97,83 @@ class FeatureScaler:
 class TargetScaler:
     """Target values brought into the middle of what outputs can reach, and back.
 
-    `transform(y) = (y - centre) / width`, so that the training targets run from -0.5 to 0.5.
+    `transform(y) = (y - centre) / width`, so that the training targets run from -0.5 to 0.5, each column by itself.
+
+    Attributes:
+        centre: The middle of the training targets; of several columns one for each.
+        width: Their range, likewise.
 
     >>> scaler = TargetScaler.fit([10.0, 30.0])
     >>> scaler.transform([10.0, 25.0]), scaler.inverse(scaler.transform([12.0]))
     (array([-0.5 ,  0.25]), array([12.]))
+    >>> TargetScaler.fit([[0.0, 100.0], [1.0, 500.0]])
+    TargetScaler(centre=(0.5, 300.0), width=(1.0, 400.0))
     """
 
-    centre: float
-    width: float
+    centre: float | tuple[float, ...]
+    width: float | tuple[float, ...]
 
     @classmethod
     def fit(cls, y: ArrayLike) -> Self:
-        """The scaler of training targets."""
-        values = np.asarray(y, dtype=np.float64)
-        low, high = float(values.min()), float(values.max())
-        if not np.isfinite(high - low) or high == low:
-            raise DataError(f"target values from {low} to {high} cannot be learned; they must be finite and differ")
-        return cls((low + high) / 2, high - low)
+        """The scaler of training targets, `(n_samples,)` or `(n_samples, n_columns)`.
+
+        Raises:
+            DataError: No targets, targets that are not finite numbers, or a column of equal ones.
+        """
+        values = float_array("targets", y)
+        if values.ndim not in (1, 2) or not values.size:
+            raise DataError(f"targets need shape (n_samples,) or (n_samples, n_columns), not {values.shape}")
+        columns = values.reshape(len(values), -1).T
+        ranges = [_range(column, f" in column {place}" * (len(columns) > 1)) for place, column in enumerate(columns)]
+        if len(ranges) == 1:
+            return cls(*ranges[0])
+        return cls(tuple(centre for centre, _ in ranges), tuple(width for _, width in ranges))
 
     def transform(self, y: ArrayLike) -> FloatArray:
         """Targets for training."""
-        scaled: FloatArray = (np.asarray(y, dtype=np.float64) - self.centre) / self.width
+        scaled: FloatArray = (self._columns("targets", y) - self.centre) / self.width
         return scaled
 
     def inverse(self, outputs: ArrayLike) -> FloatArray:
         """Outputs in the units of the targets."""
-        values: FloatArray = np.asarray(outputs, dtype=np.float64) * self.width + self.centre
+        values: FloatArray = self._columns("outputs", outputs) * self.width + self.centre
         return values
+
+    def _columns(self, name: str, given: ArrayLike) -> FloatArray:
+        values = float_array(name, given)
+        n_columns = np.size(self.centre)
+        if n_columns > 1 and values.shape[-1:] != (n_columns,):
+            raise DataError(f"the scaler was fitted to {n_columns} columns; these {name} have shape {values.shape}")
+        return values
+
+
+def _range(column: FloatArray, where: str) -> tuple[float, float]:
+    """The middle and the range of targets."""
+    low, high = float(column.min()), float(column.max())
+    if not np.isfinite(high - low) or high == low:
+        raise DataError(f"target values from {low} to {high}{where} cannot be learned; they must be finite and differ")
+    return (low + high) / 2, high - low
+
+
+def _moments(data: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The mean and the standard deviation of each column, 1 where it is constant."""
+    largest = np.abs(data).max(axis=0)
+    _, exponent = np.frexp(largest)
+    near_one = np.ldexp(data, -exponent)  # exact, and the squares of what is left neither overflow nor vanish
+    mean, deviation = near_one.mean(axis=0), near_one.std(axis=0)
+    rounding = len(data) * np.finfo(np.float64).eps * np.abs(mean)  # the mean of n equal numbers is off by this
+    varies = deviation > rounding
+    for column in np.flatnonzero(varies & ((largest < _LEAST) | (largest > _MOST))):
+        raise DataError(
+            f"column {column} holds numbers up to {largest[column]:g}, which cannot be scaled; give it in a unit that "
+            f"leaves them between {_LEAST:g} and {_MOST:g}"
+        )
+    return np.ldexp(mean, exponent), np.where(varies, np.ldexp(deviation, np.where(varies, exponent, 0)), 1.0)
+
+
+def _standard(data: FloatArray, mean: FloatArray, deviation: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore"):
+        return np.clip((data - mean) / deviation, -_FAR, _FAR)
 
 
 def _principal(standard: FloatArray, n_features: int) -> FloatArray:
@@ -132,10 +188,7 @@ def _principal(standard: FloatArray, n_features: int) -> FloatArray:
 
 
 def _table(x: ArrayLike) -> FloatArray:
-    try:
-        data = np.asarray(x, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"inputs must be numbers: {error}") from error
+    data = float_array("inputs", x)
     if data.ndim != 2 or not data.size:
         raise DataError(f"inputs need shape (n_samples, n_columns) with at least one of each, not {data.shape}")
     if not np.isfinite(data).all():

@@ -236,3 +236,14 @@ def require_whole(name: str, value: int) -> int:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ConfigurationError(f"{name} is a whole number of at least 1, not {value!r}")
     return int(value)
+
+
+def require_count(name: str, value: int) -> int:
+    """`value`, if it is a whole number of at least 0.
+
+    >>> require_count("epochs", 0)
+    0
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+        raise ConfigurationError(f"{name} is a whole number of at least 0, not {value!r}")
+    return int(value)

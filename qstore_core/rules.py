@@ -54,13 +54,16 @@ def _is_json(value: Any) -> bool:
     return True
 
 
+MOST_SHOTS = 10**9
+"""More shots of one circuit are a slip: no provider takes as many, and they tell an output to within 3e-5."""
+
 _POSITIVE = _number("a number above 0", lambda value: value > 0)
 _NOT_NEGATIVE = _number("a number of at least 0", lambda value: value >= 0)
 _SHARE = _number("a number from 0 to below 1", lambda value: 0 <= value < 1)
 _FLAG = Rule("True or False", lambda value: isinstance(value, bool))
 _NAME = Rule("a name", lambda value: isinstance(value, str))
 _OPTIONAL_NAME = Rule("a name or None", lambda value: value is None or isinstance(value, str))
-_PLACE = Rule("a path or None", lambda value: value is None or isinstance(value, str | Path))
+_PLACE = Rule("a path or None", lambda v: v is None or (isinstance(v, str | Path) and bool(str(v).strip())))
 _OPTIONS = Rule("a dict of JSON values by option name", lambda v: isinstance(v, Mapping) and _is_json(dict(v)))
 
 RULES: dict[str, Rule] = {
@@ -80,7 +83,8 @@ RULES: dict[str, Rule] = {
     "momentum": _SHARE,
     "weight_decay": _NOT_NEGATIVE,
     "shots_per_circuit": Rule(
-        "a whole number of at least 1, or None for exact expectation values", _whole(1, optional=True).holds
+        f"a whole number of at least 1, or None for exact expectation values, and at most {MOST_SHOTS:,}",
+        lambda v: v is None or (_is_whole(v) and 1 <= v <= MOST_SHOTS),
     ),
     "max_concurrent_circuits": _whole(1),
     "use_gradient_clipping": _FLAG,

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qstore_core.array_input import data_array
 from qstore_core.arrays import FloatArray
 from qstore_core.beside import Beside
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.data import ArrayLoader
+from qstore_core.data_check import angles_of, check_arrays, check_labelled, kept_back, require_model
 from qstore_core.epochs import train_epochs
-from qstore_core.errors import BackendError, BudgetExceededError, ConfigurationError, DataError
+from qstore_core.errors import BackendError, BudgetExceededError, ConfigurationError
 from qstore_core.evaluation import evaluate, outputs_of
 from qstore_core.executor import Executor
 from qstore_core.keywords import known_keywords
@@ -25,14 +27,14 @@ from qstore_core.losses import is_classes
 from qstore_core.manager import BackendManager
 from qstore_core.model import QuantumModel
 from qstore_core.preprocessing import FeatureScaler
-from qstore_core.problem import GradientResult
+from qstore_core.problem import GradientResult, require_count
 from qstore_core.randomness import StepKey, fresh_seed
 from qstore_core.run import Run, begin_run, only_one, saved_scaler, with_advice
 from qstore_core.run_directory import RunDirectory
 from qstore_core.surroundings import Surroundings, backend_for, check_backend, make_cache, make_store
 from qstore_core.synchronous import run_sync
 from qstore_core.tracker import PerformanceTracker
-from qstore_core.training import Loader, Recipe, TrainingMetrics, first_batch, make_recipe
+from qstore_core.training import Loader, Recipe, TrainingMetrics, make_recipe, samples_at_hand
 from qstore_core.warm_start import simulator_for, warm_start
 
 if TYPE_CHECKING:  # what few runs need is imported where they do
@@ -82,7 +84,7 @@ class QuantumTrainer:
         self.circuit_cache = make_cache(self.config)
         self.store = make_store(self.config)
         self._progress = progress
-        self._keep = keep or Cost()
+        self._keep = kept_back(keep)
         self._run: Run | None = None
         self._batch_manager: CircuitBatchManager | None = None
         self._beside = Beside()
@@ -118,15 +120,13 @@ class QuantumTrainer:
             BackendError: A batch could not be run; a checkpoint was kept, and the message says what was spent.
             ConfigurationError: This trainer is training already, in another task or thread.
         """
-        wanted = self.config.epochs if epochs is None else epochs
-        if not isinstance(wanted, int | np.integer) or isinstance(wanted, bool) or wanted < 0:
-            raise ConfigurationError(f"epochs is a whole number of at least 0, not {wanted!r}")
-        recipe, around = await self._prepare(model, data_loader)
+        wanted = require_count("epochs", self.config.epochs if epochs is None else epochs)
+        recipe, around = await self._prepare(model, data_loader, val_loader)
         run = self._run_of(model)
         directory = self._beside.directory(around) if run is None else run.directory
         with only_one(self._training), nullcontext() if directory is None else directory.locked():
             run = self._begin(recipe, around, directory, data_loader, resume=resume)
-            last = int(wanted) + (0 if resume else run.state.epoch)
+            last = wanted + (0 if resume else run.state.epoch)
             run.executor.account.kept = self._keep
             history = run.history() if resume else []
             async with self._recorded(run, data_loader, last):
@@ -163,10 +163,7 @@ class QuantumTrainer:
             epochs: As for `train`.
             resume: As for `train`.
         """
-        if is_classes(y) and len(np.unique(np.asarray(y))) < 2:
-            raise DataError("all labels are of one class; there is nothing to learn from them")
-        if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
-            raise ConfigurationError(f"validation is a pair (x, y), not {type(validation).__name__}")
+        check_arrays(model, x, y, validation)
         before = model.scaler
         saved = saved_scaler(self.config, model) if resume else None
         model.scaler = saved or before or self.scaler_for(model, x, y)
@@ -196,6 +193,7 @@ class QuantumTrainer:
 
     def check(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> None:
         """Raise what `fit` would raise about data, model and backend, without running or writing anything."""
+        check_arrays(model, x, y)
         scaler = model.scaler or FeatureScaler.fit(x, model.input_dim)
         run_sync(self._prepare(model, ArrayLoader(scaler.transform(x), y, self.config.batch_size)))
 
@@ -225,7 +223,8 @@ class QuantumTrainer:
 
     def predict(self, model: QuantumModel, x: ArrayLike) -> Any:
         """What `outputs` mean: class labels `(n_samples,)`, or for a model trained on target values those values."""
-        return model.meaning_of(self.outputs(model, x))
+        outputs = self.outputs(model, x)  # refuses what is no model
+        return model.meaning_of(outputs)
 
     def gradient(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> GradientResult:
         """One estimate of the gradient of the loss, by the configured method; nothing is trained.
@@ -299,13 +298,19 @@ class QuantumTrainer:
         self._run, self._beside = None, Beside()
         self.performance_tracker = PerformanceTracker()
 
-    async def _prepare(self, model: QuantumModel, loader: Loader) -> tuple[Recipe, Surroundings]:
+    async def _prepare(
+        self, model: QuantumModel, loader: Loader, val_loader: Loader | None = None
+    ) -> tuple[Recipe, Surroundings]:
         """Everything that a run needs, checked without running or writing anything."""
         around = await self._around(model)
-        x, y = await first_batch(loader)
+        x, y = await samples_at_hand(loader)
+        run = self._run_of(model)
         n_steps = self.config.epochs * len(loader) if isinstance(loader, Sized) else None
-        recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y), n_steps=n_steps)
+        made = make_recipe(model, self.config, labels_are_classes=is_classes(y), n_steps=n_steps)
+        recipe = made if run is None else run.recipe
         recipe.check(x, y, around.backend.capabilities)
+        if val_loader is not None:
+            check_labelled(model, *await samples_at_hand(val_loader), regression=recipe.regression)
         simulator_for(model, self.config)
         return recipe, around
 
@@ -336,14 +341,16 @@ class QuantumTrainer:
         return await train_epochs(run, loader, validate, last, show=self._progress)
 
     async def _outputs(self, model: QuantumModel, x: ArrayLike) -> FloatArray:
-        angles = x if model.scaler is None else model.scaler.transform(np.atleast_2d(np.asarray(x)))
+        angles = angles_of(model, np.atleast_2d(data_array("inputs", x)))
         async with self._executing(model) as executor:
             return await outputs_of(model, executor, angles, self.config, self._key(self._run_of(model), "predict"))
 
     async def _gradient(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> GradientResult:
         run = self._run_of(model)
-        recipe = make_recipe(model, self.config, labels_are_classes=is_classes(y))
-        angles = x if model.scaler is None else model.scaler.transform(x)
+        made = make_recipe(model, self.config, labels_are_classes=is_classes(y))
+        recipe = made if run is None else run.recipe
+        recipe.check_kind(y)
+        angles = angles_of(model, x)
         scale = recipe.loss.initial_parameters if run is None else run.state.averaged_loss_parameters
         async with self._executing(model) as executor:
             problem = recipe.problem(angles, y, scale, executor.backend.capabilities)
@@ -354,15 +361,10 @@ class QuantumTrainer:
     async def _estimate(self, model: QuantumModel, n_samples: int, n_validation: int, epochs: int) -> RunEstimate:
         from qstore_core.estimate import estimate_run
 
-        executor = (await self._around(model)).executor()
+        executor, size = (await self._around(model)).executor(), self.config.batch_size
         recipe = make_recipe(model, self.config, labels_are_classes=True)
         return estimate_run(
-            recipe,
-            executor,
-            n_samples=n_samples,
-            n_validation=n_validation,
-            batch_size=self.config.batch_size,
-            epochs=epochs,
+            recipe, executor, n_samples=n_samples, n_validation=n_validation, batch_size=size, epochs=epochs
         )
 
     def _run_of(self, model: QuantumModel) -> Run | None:
@@ -386,10 +388,10 @@ class QuantumTrainer:
                 yield executor
 
     async def _around(self, model: QuantumModel) -> Surroundings:
+        require_model(model)
         backend = await backend_for(model, self.manager, self.config)
         check_backend(model, backend, self.config)
         return Surroundings(self.config, backend, self.performance_tracker, self.circuit_cache)
 
     def _loader(self, model: QuantumModel, x: ArrayLike, y: ArrayLike, *, shuffle: bool = True) -> ArrayLoader:
-        angles = x if model.scaler is None else model.scaler.transform(x)
-        return ArrayLoader(angles, y, self.config.batch_size, shuffle=shuffle)
+        return ArrayLoader(angles_of(model, x), y, self.config.batch_size, shuffle=shuffle)

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qstore_core.array_input import data_array
 from qstore_core.arrays import FloatArray
 from qstore_core.averaging import next_average
 from qstore_core.backend import BackendCapabilities
@@ -17,9 +18,9 @@ from qstore_core.checkpoint import Checkpoint
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Budget, Cost
 from qstore_core.data import ArrayLoader, Batch
-from qstore_core.errors import DataError
+from qstore_core.errors import ConfigurationError, DataError
 from qstore_core.executor import Executor
-from qstore_core.losses import LOSSES, Loss, MeanSquaredError, make_loss, make_targets
+from qstore_core.losses import LOSSES, Loss, MeanSquaredError, is_classes, make_loss, make_targets
 from qstore_core.methods import make_estimator, make_loss_optimizer, make_parameter_optimizer
 from qstore_core.model import QuantumModel
 from qstore_core.optimizers import Optimizer, OptimizerState, clip_by_norm
@@ -106,12 +107,26 @@ class Recipe:
         return self.config.shots_per_circuit is None or not isinstance(self.estimator, SampleChooser)
 
     def check(self, x: ArrayLike, y: ArrayLike, capabilities: BackendCapabilities) -> None:
-        """Raise what the first step would raise about this batch and the backend, without running anything."""
+        """Raise what steps would raise about these samples and the backend, without running anything.
+
+        Args:
+            x: Inputs in radians, as many as are at hand.
+            y: Their labels.
+            capabilities: The backend's.
+        """
+        self.check_kind(y)
         problem = self.problem(x, y, self.loss.initial_parameters, capabilities)
-        self.estimator.start(problem, self.model.parameters)
+        if not problem.active.any():
+            raise ConfigurationError(f"there is nothing to train: {_why_inactive(self.model)}")
+        first = problem.subset(np.arange(min(problem.n_samples, self.config.batch_size)))
+        self.estimator.start(first, self.model.parameters)
         self.optimizer.init(self.model.parameters)
         if isinstance(self.loss, MeanSquaredError) and self.regression:
             self._check_reach(problem.targets)
+
+    def check_kind(self, y: ArrayLike) -> None:
+        """Refuse class labels where the run is trained on values, and values where it is trained on classes."""
+        check_kind(y, regression=self.regression)
 
     def _check_reach(self, targets: FloatArray) -> None:
         """Refuse targets that no state's expectation values come near: the loss would fall, and mean nothing."""
@@ -210,6 +225,7 @@ class Recipe:
         return None if wanted is None else require_whole("wanted_samples", wanted)
 
     def _charged(self, x: ArrayLike, y: ArrayLike, state: Checkpoint, executor: Executor) -> Problem:
+        self.check_kind(y)
         capabilities, remaining = executor.backend.capabilities, executor.remaining_for(step_label(state.step + 1))
         return self.problem(x, y, state.loss_parameters, capabilities, price=executor.price, remaining=remaining)
 
@@ -244,6 +260,30 @@ class Recipe:
             gradient = clip_by_norm(gradient, limit)
         parameters, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         return result.learning_rate_factor * (parameters - state.parameters), optimizer
+
+
+def check_kind(y: ArrayLike, *, regression: bool) -> None:
+    """Refuse class labels where a run is trained on values, and values where it is trained on classes.
+
+    >>> check_kind([0, 1], regression=False)
+    """
+    if is_classes(y) != regression:
+        return
+    if regression:
+        raise DataError(
+            "this run was trained on values, and these labels are integers, which are classes: y.astype(float)"
+        )
+    raise DataError("this run was trained on classes, and these labels are floats, which are values: y.astype(int)")
+
+
+def _why_inactive(model: QuantumModel) -> str:
+    if not model.n_parameters:
+        return "the circuit has no parameters; give it gates with a Parameter, or predict with it as it is"
+    if not model.trainable.any():
+        return "every parameter is frozen; call model.unfreeze_all(), or predict with the model as it is"
+    return (
+        "no parameter that is not frozen can influence an output; use more layers or another readout, or unfreeze more"
+    )
 
 
 def step_label(step: int) -> str:
@@ -296,7 +336,7 @@ async def batches_of(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Bat
         empty = False
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             raise DataError(f"a loader gives (x, y) pairs, not {type(batch).__name__}")
-        yield batch[0], batch[1]
+        yield data_array("inputs", batch[0]), data_array("labels", batch[1])
     if empty:
         raise DataError("there are no samples in the data: the loader gave no batches")
 
@@ -308,6 +348,11 @@ async def _iterate(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Batch
         return
     for batch in loader.epoch(epoch, seed) if isinstance(loader, ArrayLoader) else loader:
         yield batch
+
+
+async def samples_at_hand(loader: Loader) -> Batch:
+    """All samples of an `ArrayLoader`; the first batch of any other loader, which may take long to give the rest."""
+    return (loader.x, loader.y) if isinstance(loader, ArrayLoader) else await first_batch(loader)
 
 
 async def first_batch(loader: Loader) -> Batch:

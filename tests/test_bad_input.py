@@ -150,10 +150,12 @@ class TestData:
             (INF, Y, "inputs must be finite; row 2, column 1 holds -inf"),
             (X, Y + 1, "labels run from 1 to 2, but output_dim=2 takes classes 0 to 1"),
             (X, Y[:5], "x has 8 samples and y 5; they must be as many"),
-            (np.zeros((0, 2)), [], r"inputs need shape \(n_samples, n_columns\) with at least one of each"),
-            ([], [], r"inputs need shape \(n_samples, n_columns\) with at least one of each"),
+            (np.zeros((0, 2)), [], "there are no samples in the data"),
+            ([], [], "there are no samples in the data"),
+            (X[:0], Y[:0], "there are no samples in the data"),
+            (X, Y * 0, "all labels are of one class"),
         ],
-        ids=["columns", "nan", "inf", "labels", "lengths", "no rows", "nothing"],
+        ids=["columns", "nan", "inf", "labels", "lengths", "no rows", "nothing", "no classes", "one class"],
     )
     def test_arrays_that_do_not_fit_the_model(self, tmp_path: Path, place: Path, x: Any, y: Any, message: str) -> None:
         model = new_model()

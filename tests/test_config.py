@@ -74,6 +74,7 @@ POSITIVE = "a number above 0"
 WHOLE = "a whole number of at least 1"
 FLAG = "True or False"
 PLACE = "a path or None"
+SHOTS = f"{WHOLE}, or None for exact expectation values, and at most 1,000,000,000"
 WRONG: list[tuple[str, list[Any], str]] = [
     ("learning_rate", [0, -0.1, float("nan"), float("inf"), "0.1", True, None], POSITIVE),
     ("learning_rate_decay", [-0.1, None, float("inf")], "a number of at least 0"),
@@ -88,12 +89,12 @@ WRONG: list[tuple[str, list[Any], str]] = [
     ("gradient_method", [None, ["spsa"]], "a name"),
     ("momentum", [1.0, -0.1], "a number from 0 to below 1"),
     ("weight_decay", [-0.1, None], "a number of at least 0"),
-    ("shots_per_circuit", [0, -5, 10.0, "100"], f"{WHOLE}, or None for exact expectation values"),
+    ("shots_per_circuit", [0, -5, 10.0, "100", 10**9 + 1, 10**20], SHOTS),
     ("max_concurrent_circuits", [0], WHOLE),
     ("use_gradient_clipping", [1, "yes", None], FLAG),
     ("gradient_clip_value", [0.0], POSITIVE),
     ("checkpoint_interval", [0], WHOLE),
-    ("checkpoint_directory", [7], PLACE),
+    ("checkpoint_directory", [7, ""], PLACE),
     ("log_interval", [0], WHOLE),
     ("enable_circuit_cache", [0], FLAG),
     ("enable_batch_execution", ["no"], FLAG),
@@ -107,10 +108,10 @@ WRONG: list[tuple[str, list[Any], str]] = [
     ("performance_log_dir", [True], PLACE),
     ("quantum_sdk", [None], "a name"),
     ("quantum_target", [1], "a name"),
-    ("run_directory", [b"run"], PLACE),
+    ("run_directory", [b"run", "", " "], PLACE),
     ("warm_start", ["earlier", True, 1], "'simulator', 'store' or None"),
     ("store", [3, ["sqlite"]], "a name or None"),
-    ("store_path", [3], PLACE),
+    ("store_path", [3, ""], PLACE),
     ("store_options", [None, {"a": {1}}], "a dict of JSON values by option name"),
     ("store_training_vectors", [1, "yes"], "True, False or None"),
     ("pinecone_environment", [None], "a name"),

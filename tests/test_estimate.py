@@ -12,6 +12,7 @@ import pytest
 
 from qstore_core import ArrayLoader, Cost, QuantumModel, QuantumTrainer, TrainingConfig, get_backend
 from qstore_core.batch import CircuitBatch
+from qstore_core.errors import ConfigurationError
 
 X = np.random.default_rng(1).normal(size=(11, 2))
 Y = np.arange(11) % 2
@@ -79,3 +80,10 @@ def test_nothing_is_run() -> None:
     trainer = QuantumTrainer(TrainingConfig())
     trainer.estimate_cost(QuantumModel(2, 2, 2), 100)
     assert trainer.spent == Cost()
+
+
+@pytest.mark.parametrize("counts", [{"epochs": -3}, {"epochs": 1.5}, {"n_validation": -1}])
+def test_counts_below_zero_are_refused(counts: dict[str, Any]) -> None:
+    (name,) = counts
+    with pytest.raises(ConfigurationError, match=f"{name} is a whole number of at least 0, not {counts[name]}"):
+        QuantumTrainer().estimate_cost(QuantumModel(2, 2, 2), 10, **counts)

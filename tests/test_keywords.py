@@ -11,14 +11,21 @@ from typing import Any
 import pytest
 
 from qstore_core import (
+    AdaptiveGradientEstimator,
+    ArrayLoader,
     BackendCapabilities,
     Budget,
     ConfigurationError,
+    ParameterShiftGradientEstimator,
     QuantumModel,
     QuantumTrainer,
+    SPSAGradientEstimator,
     TrainingConfig,
     UnknownArgumentError,
+    get_backend,
+    train_test_split,
 )
+from qstore_core.layers import QuantumLayer
 
 X, Y = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
 
@@ -43,6 +50,24 @@ X, Y = [[0.0, 1.0], [1.0, 0.0]], [0, 1]
             lambda: QuantumTrainer().fit(QuantumModel(2, 2, 2), X, Y, validate=(X, Y)),  # type: ignore[call-arg]
             "of QuantumTrainer.fit 'validate'; did you mean 'validation'?",
         ),
+        (lambda: QuantumLayer(2, 1, dpth=2), "of QuantumLayer 'dpth'; did you mean 'depth'?"),  # type: ignore[call-arg]
+        (
+            lambda: SPSAGradientEstimator(get_backend("mock"), c_initial=0.1),  # type: ignore[call-arg]
+            "of SPSAGradientEstimator 'c_initial'; Known: a, alpha, backend, budget, c, cache,",
+        ),
+        (
+            lambda: AdaptiveGradientEstimator(get_backend("mock"), observable="Z0"),  # type: ignore[call-arg]
+            "of AdaptiveGradientEstimator 'observable'; did you mean 'observables'?",
+        ),
+        (
+            lambda: ParameterShiftGradientEstimator(get_backend("mock"), coordinate=1),  # type: ignore[call-arg]
+            "of ParameterShiftGradientEstimator 'coordinate'; did you mean 'coordinates'?",
+        ),
+        (
+            lambda: train_test_split(X, Y, test_size=0.2),  # type: ignore[call-arg]
+            "of train_test_split 'test_size'; Known: seed, test_fraction, x, y",
+        ),
+        (lambda: ArrayLoader(X, Y, batchsize=2), "of ArrayLoader 'batchsize'; did you mean 'batch_size'?"),  # type: ignore[call-arg]
         (lambda: QuantumTrainer().train(QuantumModel(2, 2, 2), [], epoch=1), "'epoch'; did you mean 'epochs'?"),  # type: ignore[call-arg]
     ],
 )
@@ -53,6 +78,11 @@ def test_a_misspelt_argument_is_told_the_nearest(call: Callable[[], Any], told: 
     assert told in str(caught.value)
     assert isinstance(caught.value, ConfigurationError)
     assert isinstance(caught.value, TypeError)
+
+
+def test_a_facade_takes_what_its_executor_takes() -> None:
+    estimator = SPSAGradientEstimator(get_backend("mock"), budget=Budget(circuits=7), max_concurrent_jobs=2)
+    assert estimator.executor.account.remaining == Budget(circuits=7)
 
 
 def test_every_setting_is_listed() -> None:

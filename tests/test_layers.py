@@ -107,6 +107,16 @@ class TestRefusals:
         with pytest.raises(ConfigurationError, match=rf"parameters are {layer.n_parameters} finite numbers"):
             layer.load_state({"parameters": [1.0], "frozen": []})
 
+    @pytest.mark.parametrize("frozen", [[999], [0.5]])
+    def test_a_state_that_is_refused_changes_nothing(self, layer: Layer, frozen: list[float]) -> None:
+        layer.freeze_parameters([1])
+        before, state = layer.parameters, layer.save_state()
+        with pytest.raises(ConfigurationError, match=f"parameter {frozen[0]}: this model has parameters 0 to"):
+            layer.load_state({"parameters": (before + 1).tolist(), "frozen": frozen})
+        with pytest.raises(ConfigurationError, match="finite numbers"):
+            layer.load_state({"parameters": [1.0], "frozen": [2]})
+        assert layer.save_state() == state
+
     def test_a_state_of_something_else(self, layer: Layer) -> None:
         with pytest.raises(
             ConfigurationError, match=r"a layer's state has 'parameters' and 'frozen', not \['weights'\]"

@@ -264,8 +264,12 @@ class TestParameters:
         model.unfreeze_all()
         assert model.trainable.all()
 
-    @pytest.mark.parametrize("index", [16, -17])
-    def test_freezing_what_is_not_there_freezes_nothing(self, model: QuantumModel, index: int) -> None:
+    def test_a_mask_says_what_is_frozen(self, model: QuantumModel) -> None:
+        model.freeze_parameters(np.arange(16) < 2)
+        assert np.flatnonzero(~model.trainable).tolist() == [0, 1]
+
+    @pytest.mark.parametrize("index", [16, -17, 1.5, True, "a"])
+    def test_freezing_what_is_not_there_freezes_nothing(self, model: QuantumModel, index: Any) -> None:
         with pytest.raises(ConfigurationError, match=f"parameter {index}: this model has parameters 0 to 15"):
             model.freeze_parameters([0, index])
         assert model.trainable.all()

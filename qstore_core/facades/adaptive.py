@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Unpack
 
 from numpy.typing import ArrayLike
@@ -15,6 +16,7 @@ from qstore_core.facades.builders import CircuitBuilder
 from qstore_core.facades.calls import Resources
 from qstore_core.facades.expectations import ExpectationFacade, Observable, checked_observables
 from qstore_core.facades.spsa import SPSAGradientEstimator
+from qstore_core.keywords import known_keywords
 from qstore_core.problem import GradientResult
 from qstore_core.registry import default_registry
 
@@ -51,6 +53,7 @@ class AdaptiveGradientEstimator(ExpectationFacade):
     array([-0.841471])
     """
 
+    @partial(known_keywords, more=Resources.__annotations__)
     def __init__(
         self,
         backend: Backend | Executor,

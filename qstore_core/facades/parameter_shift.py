@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Unpack
 
 from numpy.typing import ArrayLike
@@ -14,6 +15,7 @@ from qstore_core.executor import Executor
 from qstore_core.facades.builders import CircuitBuilder
 from qstore_core.facades.calls import Resources
 from qstore_core.facades.expectations import ExpectationFacade, Observable, OutputLoss, checked_observables
+from qstore_core.keywords import known_keywords
 from qstore_core.problem import GradientResult
 
 
@@ -53,6 +55,7 @@ class ParameterShiftGradientEstimator(ExpectationFacade):
     (array([-0.841471, -0.958851]), 5)
     """
 
+    @partial(known_keywords, more=Resources.__annotations__)
     def __init__(
         self,
         backend: Backend | Executor,

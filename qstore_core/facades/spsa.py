@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite, sqrt
 from numbers import Real
 from typing import TypeAlias, Unpack
@@ -19,6 +20,7 @@ from qstore_core.errors import ConfigurationError
 from qstore_core.executor import Executor
 from qstore_core.facades.builders import CircuitBuilder, built_points
 from qstore_core.facades.calls import Facade, Resources, checked_parameters, require_function, trained_parameters
+from qstore_core.keywords import known_keywords
 from qstore_core.losses import finite_loss
 from qstore_core.problem import GradientResult, Rounds, require_positive, require_whole
 from qstore_core.randomness import StepKey
@@ -65,6 +67,7 @@ class SPSAGradientEstimator(Facade):
     ((2,), 2, 200)
     """
 
+    @partial(known_keywords, more=Resources.__annotations__)
     def __init__(
         self,
         backend: Backend | Executor,

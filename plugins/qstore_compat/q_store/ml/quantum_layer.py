@@ -12,6 +12,7 @@ from q_store.backends.circuits import GateType, QuantumCircuit, QuantumGate
 from q_store.changes import changed
 from q_store.ml.convolution import QuantumConvolutionalLayer, QuantumPoolingLayer
 from q_store.ml.live_model import LiveModel, Trained
+from qstore_core.array_input import parameter_indices
 from qstore_core.arrays import FloatArray
 from qstore_core.errors import ConfigurationError, UnknownNameError
 
@@ -178,9 +179,10 @@ class _Layer(Trained):
         """Take parameters and what is frozen from what `save_state` returned."""
         if not {"parameters", "frozen_params"} <= set(state):
             raise ConfigurationError(f"a layer's state has 'parameters' and 'frozen_params', not {sorted(state)}")
+        frozen = parameter_indices(state["frozen_params"], self.n_parameters)
         self.parameters = state["parameters"]
         self._trained.unfreeze_all()
-        self._trained.freeze_parameters(state["frozen_params"])
+        self._trained.freeze_parameters(frozen)
 
 
 class QuantumLayer(_Layer):
