@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from qstore_core.errors import ConfigurationError, DataError
 from qstore_core.losses import is_classes, make_targets
 from qstore_core.model import QuantumModel
 from qstore_core.training import check_kind
+
+_MUCH = 0.25
+"""The share of inputs out of range from which on something is wrong; of a normal distribution it is 0.2 %."""
+_log = logging.getLogger("qstore")
 
 
 def require_model(model: object) -> None:
@@ -80,4 +85,14 @@ def angles_of(model: QuantumModel, x: ArrayLike) -> Any:
     [0.0, 0.1]
     """
     require_model(model)
-    return x if model.scaler is None else model.scaler.transform(x)
+    if model.scaler is None:
+        return x
+    angles = model.scaler.transform(x)
+    cut = float(np.mean(np.abs(angles) == np.pi)) if angles.size else 0.0
+    if cut > _MUCH:
+        _log.warning(
+            "%.0f%% of the scaled inputs are beyond half a turn and were cut to it: model.scaler was fitted to other "
+            "data; with model.scaler = None `fit` makes another",
+            100 * cut,
+        )
+    return angles

@@ -218,3 +218,11 @@ class TestFit:
         model, trainer = new_model(), QuantumTrainer(settings(epochs=1))
         (history,) = trainer.fit(model, X, Y, validation=(X[:4] * 2, Y[:4]))
         assert history.val_loss == trainer.evaluate(model, X[:4] * 2, Y[:4])["loss"]
+
+
+def test_a_scaler_of_other_data_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    model = new_model()
+    QuantumTrainer(settings(epochs=1), progress=False).fit(model, X, Y)
+    assert caplog.text == ""
+    QuantumTrainer(settings(epochs=1), progress=False).fit(model, 100 * X + 50, Y)
+    assert "96% of the scaled inputs are beyond half a turn and were cut to it" in caplog.text
