@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from qstore_core.affine import AffineMap
 from qstore_core.ansatz import Ansatz
-from qstore_core.ansatz_choice import choose_ansatz
+from qstore_core.ansatz_choice import choose_ansatz, circuit_of
 from qstore_core.arrays import BoolArray, FloatArray, all_finite
 from qstore_core.backend import Backend, BackendCapabilities
 from qstore_core.batch import CircuitBatch, estimated_values
@@ -354,7 +354,7 @@ class QuantumModel:
         if isinstance(ansatz, QuantumCircuit):
             circuit = ansatz
         else:
-            circuit = ansatz.circuit(self.n_qubits, self.depth, n_features, capabilities)
+            circuit = circuit_of(ansatz, self.n_qubits, self.depth, n_features, capabilities)
         if circuit.n_qubits != self.n_qubits:
             raise ConfigurationError(f"the ansatz has {circuit.n_qubits} qubits and the model n_qubits={self.n_qubits}")
         if not circuit.features:
