@@ -16,9 +16,10 @@ from qstore_core.circuit import QuantumCircuit
 from qstore_core.config import TrainingConfig
 from qstore_core.errors import CapabilityError, ConfigurationError, DataError, UnknownNameError
 from qstore_core.hookspecs import Register, hookimpl
-from qstore_core.model import QuantumModel, mean_z
+from qstore_core.model import QuantumModel
 from qstore_core.observables import PauliString, PauliSum
 from qstore_core.preprocessing import FeatureScaler
+from qstore_core.readout import mean_z
 from qstore_core.registry import Registry, get_backend
 
 X, THETA = Feature("x"), Parameter("theta")
