@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         JobFailedError,
         JobRejectedError,
         JournalError,
+        ModelFileError,
         PluginCollisionError,
         PluginError,
         PluginLoadError,
@@ -126,6 +127,7 @@ __all__ = [
     "LocalBackend",
     "MeasurementGroup",
     "MemoryCache",
+    "ModelFileError",
     "Pacing",
     "Parameter",
     "ParameterShiftGradientEstimator",
@@ -191,7 +193,7 @@ _MODULES = {
     "encoding": "Encoding",
     "errors": (
         "AmbiguousError BackendError BudgetExceededError CacheError CapabilityError CheckpointError "
-        "CircuitError ConfigurationError DataError JobFailedError JobRejectedError JournalError "
+        "CircuitError ConfigurationError DataError JobFailedError JobRejectedError JournalError ModelFileError "
         "PluginCollisionError PluginError PluginLoadError PluginVersionError QStoreError RunDirectoryError "
         "StoreError StoreUnavailableError TransientError UnknownArgumentError UnknownNameError"
     ),

@@ -23,6 +23,7 @@ Catch `QStoreError` to catch them all; where an error is also one of Python's ow
     ├── CacheError (RuntimeError)           a cache file that is not ours, damaged, or of another version
     ├── StoreError (RuntimeError)           a store that refuses, or cannot be used
     │   └── StoreUnavailableError           it cannot be reached now; a run goes on without it
+    ├── ModelFileError (RuntimeError)       a model that cannot be stored, or a file of one that cannot be read
     └── RunDirectoryError (RuntimeError)    a run directory that cannot be written or read
         ├── CheckpointError                 a checkpoint that is damaged or belongs to another model
         └── JournalError                    a journal that is damaged or belongs to another run
@@ -136,6 +137,10 @@ class StoreError(QStoreError, RuntimeError):
 
 class StoreUnavailableError(StoreError):
     """A store cannot be reached now. What was sent may be sent again: the same entries under the same ids."""
+
+
+class ModelFileError(QStoreError, RuntimeError):
+    """A model cannot be stored, or its file is missing, damaged or of another version."""
 
 
 class RunDirectoryError(QStoreError, RuntimeError):

@@ -140,7 +140,8 @@ class CrossEntropy:
 class CallableLoss:
     """A user's `function(outputs, targets) -> float`, differentiated by central differences in the outputs.
 
-    The differences are classical and run no circuit; their error is about 1e-9 for a smooth function.
+    The differences are classical and run no circuit; their error is about 1e-9 for a smooth function. The function gets
+    read-only arrays, because one that changed them would be differentiated at other outputs.
 
     >>> loss = CallableLoss(lambda outputs, targets: float(np.mean((outputs - targets) ** 4)))
     >>> loss(np.array([[1.0]]), np.array([[0.0]]), np.empty(0)).output_gradient.round(6)
@@ -158,9 +159,16 @@ class CallableLoss:
 
     def _value(self, outputs: FloatArray, targets: FloatArray) -> float:
         try:
-            value = self.function(outputs, targets)
+            value = self.function(_read_only(outputs), _read_only(targets))
         except TypeError as error:
             raise ConfigurationError(f"the loss is called as loss(outputs, targets), which failed: {error}") from error
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise ConfigurationError(
+                f"the loss must not change its arguments, and they are read-only ({error}): make new arrays, as in "
+                "`outputs - targets`, or work on outputs.copy()"
+            ) from error
         return finite_loss(value, advice=" for outputs in [-1, 1]")
 
 
@@ -281,6 +289,12 @@ def _class_targets(labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]], outp
         )
     targets = np.where(labels[:, None] == np.arange(n_classes), 1.0, -1.0)
     return targets[:, 1:] if output_dim == 1 else targets
+
+
+def _read_only(values: FloatArray) -> FloatArray:
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def _pair(values: FloatArray) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from qstore_core.affine import AffineMap
 from qstore_core.ansatz import Ansatz
-from qstore_core.ansatz_choice import choose_ansatz
+from qstore_core.ansatz_choice import choose_ansatz, circuit_of
 from qstore_core.array_input import data_array, float_array, parameter_indices
 from qstore_core.arrays import BoolArray, FloatArray, all_finite
 from qstore_core.backend import Backend, BackendCapabilities
@@ -25,30 +26,12 @@ from qstore_core.executor import Executor
 from qstore_core.initialization import initial_parameters
 from qstore_core.keywords import known_keywords
 from qstore_core.lightcone import CircuitCost, Reduction, reduce_circuit, reduced_affine
-from qstore_core.observables import PauliString, PauliSum
+from qstore_core.model_file import load_model, save_model
 from qstore_core.preprocessing import FeatureScaler
 from qstore_core.randomness import StepKey, fresh_seed
+from qstore_core.readout import Observable, choose_readout
 
-Observable = PauliString | PauliSum | str
 _ANY = BackendCapabilities(max_qubits=2**31)
-
-
-def mean_z(n_qubits: int, output_dim: int) -> tuple[PauliSum, ...]:
-    """The default readout: output k is the mean of Z over the qubits q with `q mod output_dim = k`.
-
-    It sees every qubit through one circuit, and its gradient vanishes far more slowly with the width than that of a
-    single Z at the end of an entangling chain; `docs/readout.md` has the measurements.
-
-    >>> mean_z(4, 2)
-    (0.5*Z0 + 0.5*Z2, 0.5*Z1 + 0.5*Z3)
-    """
-    if not 1 <= output_dim <= n_qubits:
-        raise ConfigurationError(
-            f"output_dim is from 1 to n_qubits={n_qubits} with the default readout, not {output_dim}; use more qubits "
-            "or give readout= observables"
-        )
-    chosen = [range(output, n_qubits, output_dim) for output in range(output_dim)]
-    return tuple(PauliSum(PauliString({q: "Z"}, 1 / len(qubits)) for q in qubits) for qubits in chosen)
 
 
 class QuantumModel:
@@ -106,8 +89,6 @@ class QuantumModel:
             raise ConfigurationError(
                 f"backend is a Backend such as get_backend('mock'), not {type(backend).__name__} {backend!r:.40}"
             )
-        if isinstance(readout, str | PauliString | PauliSum):
-            raise ConfigurationError(f"readout is a list with an observable for each output, such as [{readout!r}]")
         capabilities = _ANY if backend is None else backend.capabilities
         if n_qubits > capabilities.max_qubits and backend is not None:
             raise CapabilityError(
@@ -133,7 +114,7 @@ class QuantumModel:
         own = getattr(chosen, "encoding", None)
         self._encoding = own if isinstance(own, Encoding) else self._encoding
         self.circuit = self._build(chosen, capabilities)
-        self.observables = self._readout(readout)
+        self.observables = choose_readout(readout, n_qubits, output_dim)
         self._trainable = np.ones(self.n_parameters, dtype=bool)
         self._assigned = False
         self._parameters = np.empty(0)
@@ -166,6 +147,33 @@ class QuantumModel:
             entanglement=config.entanglement,
             seed=config.seed,
         )
+
+    def save(self, path: str | Path) -> None:
+        """Write circuit, readout, parameters, scaler and kind of outputs to a file, whole or not at all; no backend.
+
+        Raises:
+            ModelFileError: The place cannot be written, or an ansatz brought an encoding of its own, which is code.
+        """
+        save_model(Path(path), self, self._encoding)
+
+    @classmethod
+    def load(cls, path: str | Path, backend: Backend | None = None) -> Self:
+        """The model that `save` wrote to a file, on any backend.
+
+        Raises:
+            ModelFileError: There is none, it is of another version, or it is damaged.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     QuantumModel(2, 2, 1).save(f"{place}/model.npz")
+        ...     QuantumModel.load(f"{place}/model.npz").n_parameters
+        8
+        """
+        stored = load_model(Path(path))
+        model = cls(backend=backend, **stored.arguments)
+        model.parameters, model._trainable = stored.parameters, stored.trainable
+        model.scaler, model.regression = stored.scaler, stored.regression
+        return model
 
     @property
     def n_parameters(self) -> int:
@@ -351,7 +359,7 @@ class QuantumModel:
         if isinstance(ansatz, QuantumCircuit):
             circuit = ansatz
         else:
-            circuit = ansatz.circuit(self.n_qubits, self.depth, n_features, capabilities)
+            circuit = circuit_of(ansatz, self.n_qubits, self.depth, n_features, capabilities)
         if circuit.n_qubits != self.n_qubits:
             raise ConfigurationError(f"the ansatz has {circuit.n_qubits} qubits and the model n_qubits={self.n_qubits}")
         if not circuit.features:
@@ -362,17 +370,6 @@ class QuantumModel:
                 f"input_dim={self.input_dim}"
             )
         return circuit
-
-    def _readout(self, readout: Sequence[Observable] | None) -> tuple[PauliSum, ...]:
-        if readout is None:
-            return mean_z(self.n_qubits, self.output_dim)
-        observables = tuple(PauliSum.of(observable) for observable in readout)
-        if len(observables) != self.output_dim:
-            raise ConfigurationError(f"readout has {len(observables)} observable(s) for output_dim={self.output_dim}")
-        widest = max((qubit for observable in observables for qubit in observable.qubits), default=0)
-        if widest >= self.n_qubits:
-            raise ConfigurationError(f"readout acts on qubit {widest}; the model has qubits 0 to {self.n_qubits - 1}")
-        return observables
 
     def _warn_of_lost_features(self) -> None:
         _, affine = self.reduced()

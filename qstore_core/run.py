@@ -14,6 +14,7 @@ import numpy as np
 from qstore_core.arrays import FloatArray
 from qstore_core.backend import Backend, RemoteBackend
 from qstore_core.checkpoint import Checkpoint
+from qstore_core.code_digest import described
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Cost
 from qstore_core.errors import (
@@ -216,12 +217,17 @@ _DECIDING = (
 )
 
 
+_LOSS = "loss_function"
+
+
 def _settings(recipe: Recipe, backend: Backend, data: str | None) -> dict[str, Any]:
     """What decides where a run goes: resuming with anything else would not be the same run."""
     chosen = recipe.config.to_dict()
     settings = {name: chosen[name] for name in _DECIDING}
-    frozen = np.flatnonzero(~recipe.model.trainable).tolist()
-    return {**settings, "frozen": frozen, "loss": recipe.loss_name, "backend": backend.fingerprint, "data": data}
+    settings |= {"frozen": np.flatnonzero(~recipe.model.trainable).tolist(), "loss": recipe.loss_name}
+    if callable(recipe.config.loss):
+        settings[_LOSS] = described(recipe.config.loss)
+    return {**settings, "backend": backend.fingerprint, "data": data}
 
 
 def _fresh(recipe: Recipe, settings: Mapping[str, Any]) -> Checkpoint:
@@ -255,6 +261,9 @@ def _checked(state: Checkpoint, recipe: Recipe, settings: Mapping[str, Any], dir
             "same model, or choose another run directory"
         )
     for name, stored in state.settings.items():
+        if name == _LOSS and name in settings:
+            _check_loss(stored, settings[name], directory)
+            continue
         if name == "data" and None not in (stored, settings["data"]) and stored != settings["data"]:
             raise CheckpointError(
                 f"the run in {directory.path} was started with other data, or other batches of it; give the same, or "
@@ -272,6 +281,27 @@ def _checked(state: Checkpoint, recipe: Recipe, settings: Mapping[str, Any], dir
     if state.scaler:
         model.scaler = FeatureScaler.from_arrays(dict(state.scaler))
     return state
+
+
+def _check_loss(stored: Mapping[str, str], chosen: Mapping[str, str], directory: RunDirectory) -> None:
+    if stored["digest"] == chosen["digest"]:
+        return
+    if stored["python"] != chosen["python"]:
+        _log.warning(
+            "the run in %s was started with the loss function %s under %s, and this is %s under %s: whether it is "
+            "the same cannot be told; the run goes on with it",
+            directory.path,
+            stored["name"],
+            stored["python"],
+            chosen["name"],
+            chosen["python"],
+        )
+        return
+    names = [f"{each['name']} ({each['digest'][:8]})" for each in (stored, chosen)]
+    raise CheckpointError(
+        f"the run in {directory.path} was started with the loss function {names[0]}, not {names[1]}: its code, or a "
+        "number, text or array that it holds, is another; use the same, or choose another run directory"
+    )
 
 
 def with_advice(error: QStoreError, run: Run) -> QStoreError:

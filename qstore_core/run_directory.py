@@ -11,7 +11,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from qstore_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_atomically
+from qstore_core.archive import write_atomically
+from qstore_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from qstore_core.errors import RunDirectoryError
 
 

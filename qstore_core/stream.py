@@ -44,6 +44,7 @@ async def mini_batches(
         while held is not None:
             size = wanted(*held)
             if size is not None and size_of(held) < size:
+                held = _copied(held)  # the loader may fill the same arrays anew
                 break
             if size is None:
                 taken, held = held, None
@@ -85,6 +86,10 @@ def _joined(one: Batch, other: Batch) -> Batch:
             f"labels are {y.dtype} of shape {y.shape} in one batch, {more_y.dtype} of shape {more_y.shape} in the next"
         )
     return np.concatenate([x, more_x]), np.concatenate([y, more_y])
+
+
+def _copied(batch: Batch) -> Batch:
+    return _array("inputs", batch[0]).copy(), _array("labels", batch[1]).copy()
 
 
 def _arrays(batch: Batch) -> Batch:

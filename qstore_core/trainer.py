@@ -198,11 +198,13 @@ class QuantumTrainer:
         run_sync(self._prepare(model, ArrayLoader(scaler.transform(x), y, self.config.batch_size)))
 
     def evaluate(self, model: QuantumModel, x: ArrayLike, y: ArrayLike) -> dict[str, float]:
-        """`validate` for arrays as they were given to `fit`, without `await`."""
+        """`validate` for arrays as they were given to `fit`, without `await`; its loss is the trainer's own too."""
         return run_sync(self.validate(model, self._loader(model, x, y, shuffle=False)))
 
     async def validate(self, model: QuantumModel, loader: Loader) -> dict[str, float]:
         """The loss on a loader's data, and for class labels the accuracy.
+
+        The scale of the cross entropy is trained and kept with this trainer's run: another trainer's loss has another.
 
         >>> import asyncio
         >>> config = TrainingConfig(shots_per_circuit=None, seed=1)

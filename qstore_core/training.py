@@ -325,11 +325,12 @@ async def batches_of(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Bat
         DataError: The loader gave none, gave something that is not a pair, or can be iterated only once.
     """
     if not any(hasattr(loader, name) for name in ("__iter__", "__aiter__", "__getitem__")):
-        raise DataError(f"a loader gives (x, y) batches, and a {type(loader).__name__} cannot be iterated")
+        advice = ": give an object of a class whose __iter__ or __aiter__ is that function" if callable(loader) else ""
+        raise DataError(f"a loader gives (x, y) batches, and a {type(loader).__name__} cannot be iterated{advice}")
     if isinstance(loader, Iterator | AsyncIterator):
         raise DataError(
             f"a loader is iterated again in every epoch, and a {type(loader).__name__} only once: give a list of (x, "
-            "y) batches or an ArrayLoader"
+            "y) batches, an ArrayLoader, or an object whose __iter__ or __aiter__ begins anew each time"
         )
     empty = True
     async for batch in _iterate(loader, epoch, seed):

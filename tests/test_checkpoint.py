@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qstore_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_atomically
+from qstore_core.archive import write_atomically
+from qstore_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from qstore_core.cost import Cost
 from qstore_core.errors import CheckpointError, RunDirectoryError
 

@@ -22,9 +22,10 @@ from qstore_core.errors import UnknownNameError
 from qstore_core.executor import Executor
 from qstore_core.gates import GATES
 from qstore_core.lightcone import Reduction, reduce_circuit
-from qstore_core.model import QuantumModel, mean_z
+from qstore_core.model import QuantumModel
 from qstore_core.observables import PauliString, PauliSum, group_commuting
 from qstore_core.randomness import StepKey
+from qstore_core.readout import mean_z
 from qstore_core.registry import get_backend
 
 CLIFFORD = {"x", "y", "z", "h", "s", "sdg", "sx", "cnot", "cz", "swap"}

@@ -122,6 +122,36 @@ class TestCallableLoss:
         assert finite_loss(value) == 1.0
         assert type(finite_loss(value)) is float
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda outputs, targets: np.subtract(outputs, targets, out=outputs),
+            lambda outputs, targets: targets.fill(0),
+            lambda outputs, targets: outputs.sort(),
+            lambda outputs, targets: np.put(targets, 0, 5),
+            lambda outputs, targets: outputs.__setitem__(0, 5),
+        ],
+        ids=["in place", "fill", "sort", "put", "item"],
+    )
+    def test_a_function_that_changes_its_arguments_is_refused(self, change: Any) -> None:
+        def function(outputs: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+            change(outputs, targets)
+            return float(np.mean(outputs**2))
+
+        outputs, targets = np.array([[0.25]]), np.array([[2.0]])
+        with pytest.raises(ConfigurationError, match=r"the loss must not change its arguments.*outputs\.copy\(\)"):
+            CallableLoss(function)(outputs, targets, NOTHING)
+        assert outputs == 0.25
+        assert targets == 2.0
+        assert outputs.flags.writeable
+
+    def test_another_error_of_the_function_is_the_callers(self) -> None:
+        def function(outputs: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+            raise ValueError("no such column")
+
+        with pytest.raises(ValueError, match="no such column"):
+            CallableLoss(function)(np.zeros((1, 1)), np.zeros((1, 1)), NOTHING)
+
     def test_differences_are_the_derivatives(self, rng: np.random.Generator) -> None:
         at = rng.normal(size=(2, 3))
         found = central_differences(lambda values: float(np.sum(np.sin(values) ** 2)), at)

@@ -16,9 +16,10 @@ from qstore_core.circuit import QuantumCircuit
 from qstore_core.config import TrainingConfig
 from qstore_core.errors import CapabilityError, ConfigurationError, DataError, UnknownNameError
 from qstore_core.hookspecs import Register, hookimpl
-from qstore_core.model import QuantumModel, mean_z
+from qstore_core.model import QuantumModel
 from qstore_core.observables import PauliString, PauliSum
 from qstore_core.preprocessing import FeatureScaler
+from qstore_core.readout import mean_z
 from qstore_core.registry import Registry, get_backend
 
 X, THETA = Feature("x"), Parameter("theta")
@@ -133,6 +134,37 @@ class TestAnsatz:
     def test_one_that_does_not_fit_is_refused(self, ansatz: Any, message: str) -> None:
         with pytest.raises(ConfigurationError, match=message):
             QuantumModel(1, 2, 1, ansatz=ansatz)
+
+    def test_a_class_in_place_of_an_object_is_refused(self) -> None:
+        with pytest.raises(
+            ConfigurationError, match=r"ansatz is an object, and Ladder is its class: give Ladder\(...\)"
+        ):
+            QuantumModel(1, 2, 1, ansatz=Ladder)
+
+    def test_a_circuit_method_that_takes_something_else_is_refused(self) -> None:
+        class Own:
+            def circuit(self, n_qubits: int) -> QuantumCircuit:
+                return QuantumCircuit(n_qubits)
+
+        wanted = r"Own cannot be asked for .*: define `def circuit\(self, n_qubits, depth, n_features, capabilities\)`"
+        with pytest.raises(ConfigurationError, match=wanted):
+            QuantumModel(1, 2, 1, ansatz=Own())
+
+    def test_a_circuit_method_that_gives_something_else_is_refused(self) -> None:
+        class Own:
+            def circuit(self, n_qubits: int, depth: int, n_features: int, capabilities: Any) -> None:
+                QuantumCircuit(n_qubits).ry(0, X)
+
+        with pytest.raises(ConfigurationError, match=r"Own.circuit\(...\) returned NoneType: it must return a"):
+            QuantumModel(1, 2, 1, ansatz=Own())
+
+    def test_an_error_of_the_ansatz_is_its_own(self) -> None:
+        class Own:
+            def circuit(self, n_qubits: int, depth: int, n_features: int, capabilities: Any) -> QuantumCircuit:
+                raise TypeError("not with these")
+
+        with pytest.raises(TypeError, match="not with these"):
+            QuantumModel(1, 2, 1, ansatz=Own())
 
     def test_a_feature_that_enters_no_gate_is_warned_of(self) -> None:
         circuit = QuantumCircuit(1).ry(0, THETA).rz(0, Angle(((X, 0.0),)))

@@ -199,6 +199,20 @@ class TestKindsOfBatches:
             steps([(np.zeros((3, 2)), np.arange(4))], always(2))
 
 
+@pytest.mark.parametrize("size", [2, 5, 8])
+def test_a_loader_may_fill_the_same_arrays_again(size: int) -> None:
+    async def refilled() -> AsyncIterator[Batch]:
+        inputs, labels = np.empty((3, 2)), np.empty(3, dtype=np.int64)
+        for x, y in batches(3, 3, 3):
+            inputs[:], labels[:] = x, y
+            yield inputs, labels
+
+    async def collected() -> list[list[int]]:
+        return [y.tolist() async for _, y in mini_batches(refilled(), always(size))]
+
+    assert asyncio.run(collected()) == numbers(steps(batches(3, 3, 3), always(size)))
+
+
 def test_a_loader_that_fails_does_so_after_the_steps_before() -> None:
     def failing() -> Iterator[Batch]:
         yield from batches(5)

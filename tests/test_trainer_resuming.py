@@ -18,7 +18,7 @@ from run_files import lines, state_without_cost
 from training_runs import BATCHES, OPTIMIZERS, Stopped, Stopping, X, Y, loader, new_model, settings, trained
 
 from qstore_core.backend import Backend
-from qstore_core.checkpoint import load_checkpoint
+from qstore_core.checkpoint import load_checkpoint, save_checkpoint
 from qstore_core.cost import Cost
 from qstore_core.errors import CheckpointError, ConfigurationError
 from qstore_core.manager import BackendManager
@@ -290,3 +290,43 @@ def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path, change: dict[s
         asyncio.run(QuantumTrainer(settings(run_directory=tmp_path, **change)).train(model, loader(), resume=True))
     assert (state_without_cost(tmp_path), (tmp_path / "config.json").read_bytes()) == before
     np.testing.assert_array_equal(model.parameters, parameters)
+
+
+def powered(power: float) -> Any:
+    return lambda outputs, targets: float(np.mean(np.abs(outputs - targets) ** power))
+
+
+class TestLossFunctions:
+    def test_a_run_goes_on_with_the_same_function_made_anew(self, tmp_path: Path) -> None:
+        trained(settings(epochs=1, run_directory=tmp_path, loss=powered(2)))
+        config = settings(epochs=2, run_directory=tmp_path, loss=powered(2))
+        assert len(asyncio.run(QuantumTrainer(config).train(new_model(), loader(), resume=True))) == 2
+
+    @pytest.mark.parametrize("other", [powered(4), lambda o, t: float(np.mean(o - t))], ids=["held", "code"])
+    def test_a_run_does_not_go_on_with_another(self, tmp_path: Path, other: Any) -> None:
+        trained(settings(epochs=1, run_directory=tmp_path, loss=powered(2)))
+        before = state_without_cost(tmp_path)
+        with pytest.raises(
+            CheckpointError, match=r"with the loss function powered.<locals>.<lambda> \(\w{8}\), not .*its code"
+        ):
+            asyncio.run(
+                QuantumTrainer(settings(run_directory=tmp_path, loss=other)).train(new_model(), loader(), resume=True)
+            )
+        assert state_without_cost(tmp_path) == before
+
+    @pytest.mark.parametrize("python", ["cpython-310", None], ids=["another Python", "a checkpoint without"])
+    def test_what_cannot_be_told_is_let_through(
+        self, tmp_path: Path, python: str | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        trained(settings(epochs=1, run_directory=tmp_path, loss=powered(2)))
+        path = tmp_path / "checkpoint.npz"
+        state = load_checkpoint(path)
+        kept = dict(state.settings)
+        loss = kept.pop("loss_function")
+        save_checkpoint(
+            replace(state, settings=kept if python is None else {**kept, "loss_function": loss | {"python": python}}),
+            path,
+        )
+        config = settings(epochs=2, run_directory=tmp_path, loss=powered(4))
+        assert len(asyncio.run(QuantumTrainer(config).train(new_model(), loader(), resume=True))) == 2
+        assert ("whether it is the same cannot be told" in caplog.text) == (python is not None)

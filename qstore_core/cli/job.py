@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from qstore_core.checkpoint import write_atomically
+from qstore_core.archive import write_atomically
 from qstore_core.cli.making import make_backend
 from qstore_core.config import TrainingConfig
 from qstore_core.cost import Budget

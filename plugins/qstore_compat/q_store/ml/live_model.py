@@ -14,7 +14,7 @@ from qstore_core import HardwareEfficientAnsatz, RotationAnsatz
 from qstore_core import QuantumModel as CoreModel
 from qstore_core.arrays import FloatArray
 from qstore_core.encoding import AngleEncoding
-from qstore_core.model import Observable
+from qstore_core.readout import Observable
 
 
 @dataclass(frozen=True, slots=True)
