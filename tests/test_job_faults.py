@@ -67,14 +67,16 @@ class TestFaults:
             run(executor, batch())
         assert executor.spent == Cost()
 
-    def test_the_others_are_brought_in_when_one_is_refused(self, provider: Provider) -> None:
+    def test_those_sent_are_brought_in_when_one_is_refused_and_no_more_are_sent(self, provider: Provider) -> None:
         provider.submit_faults = ["", "rejected", ""]
+        provider.ends = [JobState.QUEUED] * 3
         journal = Journal(None)
         executor = Executor(Faulty(provider, max_circuits_per_job=4), journal=journal)
         with pytest.raises(JobRejectedError):
             run(executor, batch(), batch(seed=1), batch(seed=2))
-        states = sorted(record.state.value for record in journal.records())
-        assert states == ["done", "done", "never accepted"]
+        assert [record.state.value for record in journal.records()] == ["done", "never accepted"]
+        assert provider.posts == 2
+        assert executor.spent.circuits == 4
 
     def test_a_late_job_is_reported_and_not_abandoned(
         self, provider: Provider, caplog: pytest.LogCaptureFixture
