@@ -74,8 +74,17 @@ class Account:
 
         None leaves it, for a price that is not known, and so does what cannot be a price.
         """
-        if real is not None and all(isfinite(value) and value >= 0 for value in astuple(real)):
+        if real is not None and is_possible(real):
             self.spent = self.spent - reserved + real
+
+
+def is_possible(cost: Cost) -> bool:
+    """Whether these are amounts that something can cost: finite, and none below 0.
+
+    >>> is_possible(Cost(usd_high=0.5)), is_possible(Cost(usd_high=float("nan")))
+    (True, False)
+    """
+    return all(isfinite(value) and value >= 0 for value in astuple(cost))
 
 
 def _amount(name: str, value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from qstore_core.tracker import PerformanceTracker
 if TYPE_CHECKING:
     from qstore_core.jobs import JobRunner
     from qstore_core.journal import Journal
+    from qstore_core.journal_owner import JournalOwner
 
 _log = logging.getLogger("qstore")
 
@@ -88,6 +90,7 @@ class Executor:
         self.account = account or Account()
         self._packer = Packer(backend, self.options.one_circuit_per_job)
         self._runner: JobRunner | None = None
+        self._owner: JournalOwner | None = None
         if isinstance(backend, RemoteBackend):
             # here, because simulators need neither jobs nor the libraries for them
             from qstore_core.jobs import JobRunner
@@ -120,6 +123,7 @@ class Executor:
             backend: Where to run.
             cache: What is looked up before anything is compiled or run.
             journal_path: The file that records remote jobs; None keeps the record in memory. Local backends need none.
+                While there is work on it, other executors that were made so are refused with a `JournalError`.
             budget: The cap on everything that is run, by the journal's earlier processes too.
             max_concurrent_jobs: How many remote jobs are sent and waited for at once.
             tracker: What times and counts are added to; a new one if None.
@@ -137,7 +141,12 @@ class Executor:
 
             journal = Journal(None if journal_path is None else Path(journal_path))
         account = Account(budget, Cost() if journal is None else journal.total())
-        return cls(backend, tracker=tracker, options=options, cache=cache, account=account, journal=journal)
+        executor = cls(backend, tracker=tracker, options=options, cache=cache, account=account, journal=journal)
+        if journal is not None and journal.path is not None:
+            from qstore_core.journal_owner import JournalOwner  # as in __init__
+
+            executor._owner = JournalOwner(journal, account)
+        return executor
 
     @property
     def is_remote(self) -> bool:
@@ -182,7 +191,8 @@ class Executor:
         for request in smaller:
             self.backend.capabilities.check(_batch_of(request), backend=self.backend.name)
         if self._runner is not None:
-            return await self._run_remote(self._runner, smaller, label)
+            with self._owning():
+                return await self._run_remote(self._runner, smaller, label)
         assert isinstance(self.backend, LocalBackend)
         if self.account.budget is not None and len(requests) > 1:
             self.account.check(self.price(smaller))  # all of them, or none
@@ -222,7 +232,13 @@ class Executor:
 
     async def cancel_open_jobs(self) -> int:
         """Ask a remote backend to cancel every open job of the journal; returns how many there were."""
-        return 0 if self._runner is None else await self._runner.cancel_open()
+        if self._runner is None:
+            return 0
+        with self._owning():
+            return await self._runner.cancel_open()
+
+    def _owning(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._owner is None else self._owner.working()
 
     def price(self, requests: Sequence[Request]) -> Cost:
         """What running these requests would cost, without running anything."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from qstore_core.account import Account
+from qstore_core.account import Account, is_possible
 from qstore_core.backend import JobState, RemoteBackend
 from qstore_core.batch import BatchResult, CircuitBatch
 from qstore_core.batch_codec import decode_batches, encode_batches
@@ -24,6 +24,7 @@ from qstore_core.errors import (
     JournalError,
     TransientError,
 )
+from qstore_core.job_group import JobGroup
 from qstore_core.journal import JobRecord, Journal, RecordState
 from qstore_core.repeating import Repeater
 from qstore_core.result_check import check_result
@@ -32,6 +33,10 @@ from qstore_core.tracker import PerformanceTracker
 
 _log = logging.getLogger("qstore")
 T = TypeVar("T")
+
+
+class _StoppedError(Exception):
+    """A job is not sent any more, because it was to be cancelled or because another one failed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,12 +93,12 @@ class JobRunner:
         """
         async with self._present_gates().recovering:
             for record, blob in self.journal.open_jobs():
-                if record.token not in self._in_hand:
+                # another may have closed it while this waited for the one before
+                if record.token not in self._in_hand and self.journal.is_open(record.token):
                     self._check_account(record)
-                    batches = decode_batches(blob)
-                    compiled = tuple(self.backend.compile(batch.structure, batch.groups) for batch in batches)
+                    self._check_backend(record)
                     with self._handling(record.token):
-                        await self._resume(record, Job(record.label, batches, compiled))
+                        await self._resume(record, blob)
 
     def _check_account(self, record: JobRecord) -> None:
         if record.account != self.backend.account:
@@ -102,11 +107,19 @@ class JobRunner:
                 f"is {self.backend.account!r}); go on where it was sent, or it would be paid twice"
             )
 
+    def _check_backend(self, record: JobRecord) -> None:
+        if record.backend != self.backend.fingerprint:
+            raise JournalError(
+                f"{record.label}: job {record.job_id or record.token} is open on backend {record.backend!r}, and this "
+                f"is {self.backend.fingerprint!r}, which cannot read its results; go on with that backend until it is "
+                "brought in, or cancel it"
+            )
+
     async def cancel_open(self) -> int:
         """Ask the provider to cancel every open job of the journal; returns how many it had.
 
         What runs already may still be charged. A job that ends with results all the same stays open in the journal, and
-        is brought in by `recover`.
+        is brought in by `recover`. One that is just being sent is not counted: whoever sends it stops, or cancels it.
         """
         unfinished = [record for record, _ in self.journal.open_jobs()]
         for record in unfinished:
@@ -124,14 +137,14 @@ class JobRunner:
         Raises:
             BudgetExceededError: They could pass the cap together; none was sent.
             JobRejectedError: The provider refuses one.
-            JobFailedError: One failed `max_attempts` times. The others stay journaled and are not lost.
+            JobFailedError: One failed `max_attempts` times. Those sent are brought in, and no more are sent.
         """
         waiting = {number: self.price(job) for number, job in enumerate(jobs)}
         self.account.reserve(sum(waiting.values(), Cost()))
         try:
-            async with _Group() as group:
+            async with JobGroup() as group:
                 for number, job in enumerate(jobs):
-                    group.start(self._run_one(job, number, waiting))
+                    group.start(partial(self._run_one, job, number, waiting, group))
         finally:
             for price in waiting.values():  # what was stopped before it was journaled costs nothing
                 self.account.settle(price, Cost())
@@ -140,9 +153,11 @@ class JobRunner:
         """One job's price."""
         return self.backend.price_job(job.compiled, job.batches)
 
-    async def _run_one(self, job: Job, number: int, waiting: dict[int, Cost]) -> None:
+    async def _run_one(self, job: Job, number: int, waiting: dict[int, Cost], group: JobGroup) -> None:
         async with self._present_gates().places:
             for attempt in range(1, self.max_attempts + 1):
+                if group.failure is not None:
+                    return
                 price = waiting.pop(number, None)  # the first attempt was reserved with the other jobs
                 if price is None:
                     price = self.price(job)
@@ -153,11 +168,19 @@ class JobRunner:
                     job.label, attempt, backend.fingerprint, price, blob, account=backend.account
                 )
                 with self._handling(token):
-                    job_id = await self._submit(token, job, price)
+                    job_id = await self._submit(token, job, price, group)
                     if job_id is None:
+                        if token in self._to_cancel:
+                            raise JobFailedError(f"{job.label}: cancelled before it was sent; resuming sends it")
                         continue  # never accepted: send it again under a new token
-                    if await self._collect(token, job_id, job, price, last=attempt == self.max_attempts):
+                    failure = await self._collect(token, job_id, job, price)
+                    if failure is None:
                         return
+                    if token in self._to_cancel:
+                        raise JobFailedError(f"{failure}, as it was asked to be; resuming the run sends it again")
+                    if attempt == self.max_attempts:
+                        counted = f"{attempt} attempt{'s' if attempt > 1 else ''}"
+                        raise JobFailedError(f"{failure}, after {counted}; resuming the run sends it again")
         raise BackendError(
             f"{job.label}: none of {self.max_attempts} attempts on backend {self.backend.name!r} ended with results, "
             "and the last was not accepted"
@@ -179,21 +202,48 @@ class JobRunner:
             self._in_hand.discard(token)
 
     async def _cancel(self, record: JobRecord) -> bool:
-        job_id = await self._located(record)
-        if job_id is None:
-            return False
-        await self._read(lambda: self.backend.cancel(job_id))
-        status = await self._read(lambda: self.backend.status(job_id))
-        if status.state in (JobState.FAILED, JobState.CANCELLED) and record.token not in self._in_hand:
-            cost = _real(record.reserved, await self._read(lambda: self.backend.cost(job_id)))
-            self.journal.closed(record.token, RecordState(status.state.value), status.reason, cost)
-            self.account.settle(record.reserved, cost)
+        if record.token in self._in_hand:  # and closed by whoever has it; before it has an id, cancelled by them too
+            if record.job_id is not None:
+                await self._ask_to_cancel(record.job_id)
+            return record.job_id is not None
+        with self._handling(record.token):
+            job_id = await self._located(record)
+            if job_id is None:
+                return False
+            await self._ask_to_cancel(job_id)
+            status = await self._read(lambda: self.backend.status(job_id))
+            if status.state in (JobState.FAILED, JobState.CANCELLED):
+                cost = await self._cost(job_id, record.reserved)
+                self.journal.closed(record.token, RecordState(status.state.value), status.reason, cost)
+                self.account.settle(record.reserved, cost)
         return True
 
-    async def _resume(self, record: JobRecord, job: Job) -> None:
+    async def _ask_to_cancel(self, job_id: str) -> None:
+        await self._read(lambda: self.backend.cancel(job_id))
+
+    async def _cancel_if_marked(self, token: str, job_id: str, label: str) -> None:
+        """Cancel a job that was to be cancelled before it had an id."""
+        if token in self._to_cancel:
+            try:
+                await self._ask_to_cancel(job_id)
+            except BackendError as error:
+                _log.warning("%s: job %s could not be cancelled (%s); it is waited for", label, job_id, error)
+
+    async def _resume(self, record: JobRecord, blob: bytes) -> None:
+        token, price = record.token, record.reserved
         job_id = await self._located(record)
-        if job_id is not None:
-            await self._collect(record.token, job_id, job, record.reserved, last=False)
+        if job_id is None:
+            return
+        if record.job_id is None:
+            await self._cancel_if_marked(token, job_id, record.label)
+        if not blob:  # nothing says which circuits its results are of
+            self._failed(
+                token, job_id, record.label, price, None, JobState.FAILED, "its batches are not in the journal"
+            )
+            return
+        batches = decode_batches(blob)
+        compiled = tuple(self.backend.compile(batch.structure, batch.groups) for batch in batches)
+        await self._collect(token, job_id, Job(record.label, batches, compiled), price)
 
     async def _located(self, record: JobRecord) -> str | None:
         """The provider's id of an open job; None, and its record closed, when the provider never accepted it."""
@@ -206,11 +256,11 @@ class JobRunner:
             self.journal.submitted(record.token, job_id)
         return job_id
 
-    async def _submit(self, token: str, job: Job, price: Cost) -> str | None:
+    async def _submit(self, token: str, job: Job, price: Cost, group: JobGroup) -> str | None:
         """The provider's id of the job, or None when it surely was not accepted."""
         try:
             with self.tracker.span("submit"):
-                job_id = await self._send(token, job)
+                job_id = await self._send(token, job, group)
         except AmbiguousError as error:
             _log.warning("%s: no answer to the submit (%s); looking for the job", job.label, error)
             found = await self._find(token)
@@ -218,15 +268,25 @@ class JobRunner:
                 self._close(token, RecordState.NEVER_ACCEPTED, str(error), price)
                 return None
             job_id = found
+        except _StoppedError as error:
+            self._close(token, RecordState.NEVER_ACCEPTED, str(error), price)
+            return None
         except (TransientError, JobRejectedError) as error:
             self._close(token, RecordState.NEVER_ACCEPTED, str(error), price)
             raise
         self.journal.submitted(token, job_id)
+        await self._cancel_if_marked(token, job_id, job.label)
         return job_id
 
-    async def _send(self, token: str, job: Job) -> str:
+    async def _send(self, token: str, job: Job, group: JobGroup) -> str:
+        async def submit() -> str:
+            if token in self._to_cancel:
+                raise _StoppedError("cancelled before it was sent")
+            if group.failure is not None:
+                raise _StoppedError("not sent, because another job failed")
+            return await self.backend.submit(job.batches, job.compiled, token)
+
         # only what was surely not carried out is sent again: there is no other safe way to repeat a submit
-        submit = partial(self.backend.submit, job.batches, job.compiled, token)
         return await self._repeater.repeated(submit, TransientError)
 
     async def _find(self, token: str) -> str | None:
@@ -241,50 +301,61 @@ class JobRunner:
             await asyncio.sleep(min(wait, max(0.0, end - time.monotonic())))
             wait = min(wait * pacing.poll_growth, pacing.longest_poll)
 
-    async def _collect(self, token: str, job_id: str, job: Job, price: Cost, *, last: bool) -> bool:
-        """Wait for a job and journal its results; False when it ended without results and may be sent again."""
+    async def _collect(self, token: str, job_id: str, job: Job, price: Cost) -> str | None:
+        """Wait for a job and journal its results; why not, when it ended without any and may be sent again."""
         begin = time.perf_counter()
         with self.tracker.span("queue"):
             state, reason = await self._wait(job, job_id)
-        cost = _real(price, await self._read(lambda: self.backend.cost(job_id)))
         if state is not JobState.DONE:
-            self._failed(token, job_id, job, price, cost, state, reason, last=last)
-            return False
-        with self.tracker.span("execute"):
-            results = await self._read(lambda: self.backend.fetch(job_id, job.batches, job.compiled))
-        rows = _rows(self.backend.fingerprint, job.batches, results, self.backend.name)
+            return self._failed(token, job_id, job.label, price, await self._cost(job_id, price), state, reason)
+        try:
+            with self.tracker.span("execute"):
+                results = await self._read(lambda: self.backend.fetch(job_id, job.batches, job.compiled))
+            rows = _rows(self.backend.fingerprint, job.batches, results, self.backend.name)
+        except (TransientError, AmbiguousError):
+            raise  # the provider is away: the results are still there
+        except BackendError as error:
+            unusable = f"its results cannot be used: {error}"
+            cost = await self._cost(job_id, price)
+            return self._failed(token, job_id, job.label, price, cost, JobState.FAILED, unusable)
+        cost = await self._cost(job_id, price)
         self.journal.finished(token, rows, cost)
         self.account.settle(price, cost)
         self.tracker.ran(price if cost is None else cost, seconds=time.perf_counter() - begin)
-        return True
+        return None
 
     def _failed(
-        self,
-        token: str,
-        job_id: str,
-        job: Job,
-        price: Cost,
-        cost: Cost | None,
-        state: JobState,
-        reason: str,
-        *,
-        last: bool,
-    ) -> None:
+        self, token: str, job_id: str, label: str, price: Cost, cost: Cost | None, state: JobState, reason: str
+    ) -> str:
         ended = RecordState.FAILED if state is JobState.FAILED else RecordState.CANCELLED
         self.journal.closed(token, ended, reason, cost)
         self.account.settle(price, cost)
-        message = f"{job.label}: job {job_id} {ended.value}{': ' + reason if reason else ''}"
+        message = f"{label}: job {job_id} {ended.value}{': ' + reason if reason else ''}"
         _log.warning("%s", message)
-        if token in self._to_cancel:
-            raise JobFailedError(f"{message}, as it was asked to be; resuming the run sends it again")
-        if last:
-            raise JobFailedError(f"{message}, after {self.max_attempts} attempts; resuming the run sends it again")
+        return message
+
+    async def _cost(self, job_id: str, price: Cost) -> Cost | None:
+        """What a job cost: dollars and seconds as the provider says, the counts as they were sent; None: not known."""
+        try:
+            cost = await self._read(lambda: self.backend.cost(job_id))
+        except BackendError as error:  # no reason to leave results at the provider, or to ask for ever
+            _log.warning("job %s: its cost cannot be read, so its price counts: %s", job_id, error)
+            return None
+        if cost is None:
+            return None
+        if not is_possible(cost):
+            _log.warning("job %s: its cost cannot be %s, so its price counts", job_id, cost)
+            return None
+        return replace(price, usd_low=cost.usd_low, usd_high=cost.usd_high, seconds=cost.seconds)
 
     async def _wait(self, job: Job, job_id: str) -> tuple[JobState, str]:
         pacing = self.backend.pacing
         wait, changed, seen, reported = pacing.first_poll, time.monotonic(), None, False
         while True:
-            status = await self._read(lambda: self.backend.status(job_id))
+            try:
+                status = await self._read(lambda: self.backend.status(job_id))
+            except JobFailedError as error:
+                return JobState.FAILED, str(error)
             if status.state in (JobState.DONE, JobState.FAILED, JobState.CANCELLED):
                 return status.state, status.reason
             if status.state is not seen:
@@ -302,39 +373,6 @@ class JobRunner:
     async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
         """A request that changes nothing, repeated until it is answered or patience ends."""
         return await self._repeater.repeated(request, TransientError, AmbiguousError)
-
-
-class _Group:
-    """Tasks that all run to their end, even when one fails: what was sent and paid for is brought in first."""
-
-    def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(self, work: Any) -> None:
-        """Begin a task."""
-        self._tasks.append(asyncio.ensure_future(work))
-
-    async def __aenter__(self) -> _Group:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        try:
-            outcomes = await asyncio.gather(*self._tasks, return_exceptions=True)
-        except asyncio.CancelledError:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            raise
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-
-
-def _real(price: Cost, cost: Cost | None) -> Cost | None:
-    """What a job cost: dollars and seconds as the provider says, the counts as they were sent."""
-    if cost is None:
-        return None
-    return replace(price, usd_low=cost.usd_low, usd_high=cost.usd_high, seconds=cost.seconds)
 
 
 def _rows(

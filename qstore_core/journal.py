@@ -41,10 +41,13 @@ CREATE TABLE IF NOT EXISTS jobs (
     created REAL NOT NULL,
     updated REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS open_jobs ON jobs (number) WHERE state IN ('intent', 'submitted');
 CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS plans (label TEXT PRIMARY KEY, remaining TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS jobs_by_label ON jobs (label);
 """
+_OPEN = "state IN ('intent', 'submitted')"  # word for word as in the index, or SQLite does not use it
+_COLUMNS = "token, label, attempt, backend, account, state, job_id, reserved, final, reason, created, updated"
 
 
 class RecordState(Enum):
@@ -140,7 +143,11 @@ class Journal:
         return token
 
     def submitted(self, token: str, job_id: str) -> None:
-        """The provider accepted the job and calls it `job_id`."""
+        """The provider accepted the job and calls it `job_id`.
+
+        Raises:
+            JournalError: The job was closed meanwhile.
+        """
         self._update(token, RecordState.SUBMITTED, job_id=job_id)
 
     def finished(self, token: str, results: Mapping[str, bytes], cost: Cost | None) -> None:
@@ -153,7 +160,11 @@ class Journal:
             )
 
     def closed(self, token: str, state: RecordState, reason: str, cost: Cost | None = None) -> None:
-        """The job ended without results."""
+        """The job ended without results.
+
+        Raises:
+            JournalError: It was closed before.
+        """
         self._update(token, state, reason=reason, final=None if cost is None else _dump(cost), batches=None)
 
     def results(self, keys: Sequence[str]) -> dict[str, bytes]:
@@ -169,18 +180,26 @@ class Journal:
     def records(self) -> list[JobRecord]:
         """Every job, in the order of their intents."""
         with self._reading():
-            rows = self._connection.execute(
-                "SELECT token, label, attempt, backend, account, state, job_id, reserved, final, reason, created, "
-                "updated FROM jobs ORDER BY number"
-            ).fetchall()
+            rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY number").fetchall()
         return [_record(*row) for row in rows]
 
     def open_jobs(self) -> list[tuple[JobRecord, bytes]]:
         """The jobs that may still bring results, with their batches."""
-        unfinished = [record for record in self.records() if record.state in OPEN_STATES]
+        query = f"SELECT {_COLUMNS}, batches FROM jobs WHERE {_OPEN} ORDER BY number"
         with self._reading():
-            blobs = dict(self._connection.execute("SELECT token, batches FROM jobs WHERE batches IS NOT NULL"))
-        return [(record, blobs.get(record.token, b"")) for record in unfinished]
+            rows = self._connection.execute(query).fetchall()
+        return [(_record(*row), blob or b"") for *row, blob in rows]
+
+    def is_open(self, token: str) -> bool:
+        """Whether a job may still bring results."""
+        with self._reading():
+            query = f"SELECT 1 FROM jobs WHERE token = ? AND {_OPEN}"
+            return self._connection.execute(query, (token,)).fetchone() is not None
+
+    def version(self) -> int:
+        """A number that changes whenever somebody else has written to the file, and only then."""
+        with self._reading():
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def total(self) -> Cost:
         """What the run has cost and may still cost, on the dearer reading where the real cost is not known."""
@@ -285,7 +304,15 @@ class Journal:
         values = {"state": state.value, "updated": time.time(), **columns}
         assignments = ", ".join(f"{name} = ?" for name in values)
         with self._writing() as connection:
-            connection.execute(f"UPDATE jobs SET {assignments} WHERE token = ?", (*values.values(), token))
+            changed = connection.execute(
+                f"UPDATE jobs SET {assignments} WHERE token = ? AND {_OPEN}", (*values.values(), token)
+            )
+            if not changed.rowcount:
+                called = f" (at the provider {values['job_id']!r})" if "job_id" in values else ""
+                raise JournalError(
+                    f"the journal {self.path} has no open job {token!r}{called}, so it cannot become {state.value!r}: "
+                    "somebody else closed it; use a journal from one place at a time"
+                )
 
 
 def _record(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from faulty_provider import Faulty, Provider, as_simulated, batch, run
 
-from qstore_core import Cost, JobFailedError, JobRejectedError, JobState, JournalError
+from qstore_core import BackendError, Cost, JobFailedError, JobRejectedError, JobState, JournalError, TransientError
 from qstore_core.account import Account
 from qstore_core.batch_codec import encode_batches
 from qstore_core.executor import Executor, ExecutorOptions
@@ -55,6 +56,26 @@ class TestFaults:
         # what the failed job cost is not known, so it counts in full
         assert executor.spent.circuits == 8
 
+    @pytest.mark.parametrize(
+        "nonsense", [float("nan"), float("inf"), -1000.0, BackendError("403"), TransientError("500")]
+    )
+    def test_a_cost_that_cannot_be_had_leaves_the_price_and_loses_no_results(
+        self, provider: Provider, nonsense: float | Exception, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Strange(Faulty):
+            async def cost(self, job_id: str) -> Cost | None:
+                if isinstance(nonsense, Exception):
+                    raise nonsense
+                return Cost(usd_low=nonsense, usd_high=nonsense)
+
+        journal, backend = Journal(None), Strange(provider)
+        backend.pacing = replace(backend.pacing, request_patience=0.05)
+        executor = Executor(backend, journal=journal)
+        (result,) = run(executor, batch())
+        assert as_simulated(result)
+        assert executor.spent == journal.total() == journal.records()[0].reserved
+        assert "so its price counts" in caplog.text
+
     def test_a_job_that_fails_too_often_ends_the_run_with_the_reason(self, provider: Provider) -> None:
         provider.ends = [JobState.FAILED] * 3
         with pytest.raises(JobFailedError, match=r"job job-3 failed: calibration lost, after 3 attempts"):
@@ -67,14 +88,16 @@ class TestFaults:
             run(executor, batch())
         assert executor.spent == Cost()
 
-    def test_the_others_are_brought_in_when_one_is_refused(self, provider: Provider) -> None:
+    def test_those_sent_are_brought_in_when_one_is_refused_and_no_more_are_sent(self, provider: Provider) -> None:
         provider.submit_faults = ["", "rejected", ""]
+        provider.ends = [JobState.QUEUED] * 3
         journal = Journal(None)
         executor = Executor(Faulty(provider, max_circuits_per_job=4), journal=journal)
         with pytest.raises(JobRejectedError):
             run(executor, batch(), batch(seed=1), batch(seed=2))
-        states = sorted(record.state.value for record in journal.records())
-        assert states == ["done", "done", "never accepted"]
+        assert [record.state.value for record in journal.records()] == ["done", "never accepted"]
+        assert provider.posts == 2
+        assert executor.spent.circuits == 4
 
     def test_a_late_job_is_reported_and_not_abandoned(
         self, provider: Provider, caplog: pytest.LogCaptureFixture

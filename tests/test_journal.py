@@ -61,6 +61,46 @@ def test_the_run_keeps_its_id_and_tokens_are_never_used_twice(path: Path) -> Non
     assert all(token.startswith(first.run_id) for token in tokens)
 
 
+@pytest.mark.parametrize("state", [RecordState.NEVER_ACCEPTED, RecordState.CANCELLED])
+def test_a_job_that_was_closed_is_not_opened_again_without_its_batches(path: Path, state: RecordState) -> None:
+    journal = Journal(path)
+    token = journal.intend("step", 1, "mock", PRICE, b"batches")
+    journal.closed(token, state, "not found", Cost())
+    with pytest.raises(JournalError, match=rf"no open job '{token}' \(at the provider 'job-1'\).*become 'submitted'"):
+        journal.submitted(token, "job-1")
+    with pytest.raises(JournalError, match="somebody else closed it"):
+        journal.closed(token, RecordState.FAILED, "again")
+    assert [record.state for record in journal.records()] == [state]
+    assert not journal.is_open(token)
+
+
+def test_open_jobs_are_found_without_reading_finished_ones_in_older_files_too(path: Path) -> None:
+    older = Journal(path)
+    token = older.intend("step", 1, "mock", PRICE, b"batches")
+    older.close()
+    connection = sqlite3.connect(path)
+    connection.execute("DROP INDEX open_jobs")
+    connection.commit()
+    connection.close()
+    journal = Journal(path)
+    steps: list[str] = []
+    journal._connection.set_trace_callback(steps.append)
+    assert [record.token for record, _ in journal.open_jobs()] == [token]
+    journal._connection.set_trace_callback(None)
+    (query,) = steps
+    plan = [row[3] for row in journal._connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+    assert plan == ["SCAN jobs USING INDEX open_jobs"]
+
+
+def test_it_says_when_somebody_else_has_written(path: Path) -> None:
+    journal, other = Journal(path), Journal(path)
+    before = journal.version()
+    journal.intend("step", 1, "mock", PRICE, b"")
+    assert journal.version() == before
+    other.intend("step", 1, "mock", PRICE, b"")
+    assert journal.version() != before
+
+
 @pytest.mark.parametrize(
     ("state", "cost", "charged"),
     [
