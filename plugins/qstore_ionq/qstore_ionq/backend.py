@@ -11,13 +11,14 @@ from typing import Any
 
 from qstore_core.backend import JobState, JobStatus, Pacing, RemoteBackend
 from qstore_core.batch import BatchResult, CircuitBatch
-from qstore_core.errors import BackendError, ConfigurationError, JobRejectedError, TransientError
+from qstore_core.errors import AmbiguousError, ConfigurationError, JobRejectedError, TransientError
 from qstore_core.observables import MeasurementGroup
 from qstore_core.operations import CircuitStructure
 from qstore_ionq import wire
+from qstore_ionq.answers import histograms_of, readouts_of
 from qstore_ionq.choice import Chooser, Compiled
 from qstore_ionq.client import IonQClient, JobBody
-from qstore_ionq.results import Histogram, result_of
+from qstore_ionq.results import result_of
 from qstore_ionq.transport import NotThereError
 
 _log = logging.getLogger("qstore")
@@ -102,9 +103,14 @@ class IonQBackend(RemoteBackend):
     async def status(self, job_id: str) -> JobStatus:
         document = await asyncio.to_thread(self._client.job, job_id)
         said = document.get("status")
+        if not isinstance(said, str) or not said:  # asked again, in case the service lags, while patience lasts
+            raise AmbiguousError(
+                f"job {job_id}: IonQ answered a document whose status is {str(said)[:50]!r}, which is none; the job "
+                "may run all the same, and resuming asks for it again"
+            )
         if said not in _STATES:
             _log.warning("job %s: IonQ calls its status %r, which is new; it is waited for", job_id, said)
-        return JobStatus(_STATES.get(str(said), JobState.QUEUED), _why(document))
+        return JobStatus(_STATES.get(said, JobState.QUEUED), _why(document))
 
     async def fetch(
         self, job_id: str, batches: Sequence[CircuitBatch], compiled: Sequence[Compiled]
@@ -145,7 +151,7 @@ class IonQBackend(RemoteBackend):
     def _sharpen(self) -> bool | None:
         return None
 
-    def _read(self, job_id: str) -> tuple[Mapping[str, Any], Mapping[str, Histogram]]:
+    def _read(self, job_id: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         document = self._client.job(job_id)
         try:
             return document, self._client.results(job_id, sharpen=self._sharpen())
@@ -158,19 +164,12 @@ class IonQBackend(RemoteBackend):
         self,
         job_id: str,
         document: Mapping[str, Any],
-        histograms: Mapping[str, Histogram],
+        histograms: Mapping[str, Any],
         batches: Sequence[CircuitBatch],
     ) -> tuple[BatchResult, ...]:
         wanted = [batch.n_rows * len(batch.groups) for batch in batches]
-        order = document.get("child_job_ids") or []
-        missing = [child for child in order if not histograms.get(child)]
-        if len(order) != sum(wanted) or missing:
-            raise BackendError(
-                f"job {job_id} has results of {len(order) - len(missing)} circuits, and {sum(wanted)} were sent; it is "
-                "another's job, or IonQ left some out"
-            )
-        readouts = _readouts(document, batches, job_id)
-        rows = iter([histograms[child] for child in order])
+        readouts = readouts_of(job_id, document, batches)
+        rows = iter(histograms_of(job_id, document, histograms, batches))
         parts = [[next(rows) for _ in range(count)] for count in wanted]
         return tuple(
             replace(result_of(batch, part, bases, sampled=self.is_sampled), metadata={"job": job_id})
@@ -197,18 +196,6 @@ def _checked_settings(settings: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if "error_mitigation" in copied:
         raise ConfigurationError("settings holds error_mitigation; the backend's option for it is debiasing=True")
     return copied
-
-
-def _readouts(document: Mapping[str, Any], batches: Sequence[CircuitBatch], job_id: str) -> wire.Readouts:
-    """Where the bits of each batch are, as the job's own metadata says."""
-    try:
-        readouts = wire.readouts_of(document["metadata"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise BackendError(f"job {job_id} was not sent by qstore: its metadata holds no readout") from error
-    widths = [[len(bits) for bits in bases] for bases in readouts]
-    if widths != [[len(group.basis) for group in batch.groups] for batch in batches]:
-        raise BackendError(f"job {job_id} measured other bases than these batches: it is another's job")
-    return readouts
 
 
 def _why(document: Mapping[str, Any]) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import util
 from typing import Any
-from urllib.parse import quote, urlsplit
+from unicodedata import normalize
+from urllib.parse import quote, unquote, urlsplit
 
 from qstore_core.errors import AmbiguousError, ConfigurationError
 from qstore_ionq.transport import Transport, is_local
@@ -126,7 +127,7 @@ class IonQClient:
         """A job as the service shows it."""
         return _object(self._client().get_job(quote(job_id, safe="")), f"job {job_id}")
 
-    def results(self, job_id: str, *, sharpen: bool | None = None) -> Mapping[str, Mapping[str, float]]:
+    def results(self, job_id: str, *, sharpen: bool | None = None) -> Mapping[str, Any]:
         """The histogram of each circuit of a job, by the circuit's own id."""
         client = self._client()
         client.batch_mode = True  # which the client remembers of the last job that it made itself, and of no other
@@ -200,6 +201,9 @@ def _checked_key(key: str | None) -> str:
 
 
 def _checked_host(host: str) -> str:
+    # before anything else, since other messages repeat the address: a user name and password end in @, however written
+    if "@" in normalize("NFKC", unquote(str(host))):
+        raise ConfigurationError("remote_host holds a user name or password; the key goes into api_key")
     try:
         parts = urlsplit(host)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -207,8 +211,6 @@ def _checked_host(host: str) -> str:
         valid = False
     if not valid:
         raise ConfigurationError(f"remote_host={host!r} is not an address such as {SERVICE}")
-    if parts.username or parts.password:
-        raise ConfigurationError("remote_host holds a user name or password; the key goes into api_key")
     return f"{parts.scheme}://{parts.netloc}"
 
 

@@ -60,6 +60,8 @@ class GatePrices:
             minimum: How the least price is read.
             mitigated: Whether error mitigation is on.
         """
+        if not len(gates):
+            return 0.0  # without circuits there is no job
         circuits, least = self.per_shot(gates) * shots, self.least(mitigated=mitigated)
         if minimum == "per_circuit":
             return float(np.maximum(circuits, least).sum())

@@ -14,13 +14,15 @@ from qstore_core.arrays import IntArray
 from qstore_core.backend import BackendCapabilities, Pacing, Prices
 from qstore_core.batch import CircuitBatch
 from qstore_core.cost import Cost
-from qstore_core.errors import BackendError, CapabilityError, ConfigurationError
+from qstore_core.errors import AmbiguousError, BackendError, CapabilityError, ConfigurationError, TransientError
 from qstore_ionq import wire
+from qstore_ionq.answers import amount
 from qstore_ionq.backend import IonQBackend
 from qstore_ionq.choice import Chooser, Compiled, Criterion, Gateset
 from qstore_ionq.client import IonQClient
 from qstore_ionq.prices import GatePrices, Minimum, check_minimum
 from qstore_ionq.targets import TargetTable
+from qstore_ionq.transport import ForbiddenError
 
 _log = logging.getLogger("qstore")
 LEAST_SHOTS_DEBIASED = 500
@@ -124,35 +126,57 @@ class IonQQPU(IonQBackend):
 
         `usd_low` counts the gates of these very angles, `usd_high` the most that the structures can have.
         """
+        pairs = list(zip(compiled, batches, strict=True))
+        real = np.concatenate([each.gates(batch) for each, batch in pairs])
         shots = batches[0].shots or 0
-        if self.debiasing and shots < LEAST_SHOTS_DEBIASED:
+        if self.debiasing and len(real) and shots < LEAST_SHOTS_DEBIASED:
             raise CapabilityError(
                 f"debiasing needs at least {LEAST_SHOTS_DEBIASED} shots a circuit, and there are {shots}: raise "
                 "shots_per_circuit, or leave debiasing out"
             )
-        pairs = list(zip(compiled, batches, strict=True))
-        real = np.concatenate([each.gates(batch) for each, batch in pairs])
         most = np.concatenate([np.tile(each.most_gates, (batch.n_rows, 1)) for each, batch in pairs])
         return Cost(
             usd_low=self._usd(real, shots, self.minimum or "per_job"),
             usd_high=self._usd(most, shots, self.minimum or "per_circuit"),
             circuits=len(real),
             shots=len(real) * shots,
-            jobs=1,
+            jobs=min(len(real), 1),
         )
 
     async def cost(self, job_id: str) -> Cost | None:
-        """What the service charged; None while it does not say, or says it in something else than US dollars."""
-        said = await asyncio.to_thread(self._client.cost, job_id)
-        charged = said.get("cost")
-        if not isinstance(charged, Mapping) or charged.get("value") is None:
+        """What the service charged; None while it does not say, or says what is no number of US dollars."""
+        try:
+            return await asyncio.to_thread(self._charged, job_id)
+        except (TransientError, AmbiguousError):
+            raise
+        except (BackendError, ForbiddenError) as error:
+            _log.warning("job %s: IonQ does not say what it cost (%s); the price counts", job_id, error)
+            return None
+
+    def _charged(self, job_id: str) -> Cost | None:
+        charged = self._client.cost(job_id).get("cost")
+        if charged is None:
+            return None
+        if not isinstance(charged, Mapping):
+            raise BackendError(f"{str(charged)[:50]!r} is not a value with a unit")
+        if charged.get("value") is None:
             return None
         if not _in_dollars(charged.get("unit")):
             _log.warning("job %s cost %s %s, not USD: the estimate stays", job_id, charged["value"], charged["unit"])
             return None
-        document = await asyncio.to_thread(self._client.job, job_id)
-        took = document.get("execution_duration_ms") or 0.0
-        return Cost(usd_low=float(charged["value"]), usd_high=float(charged["value"]), jobs=1, seconds=took / 1000)
+        try:
+            usd = amount(charged["value"])
+        except ValueError as error:
+            raise BackendError(str(error)) from error
+        return Cost(usd_low=usd, usd_high=usd, jobs=1, seconds=self._seconds(job_id))
+
+    def _seconds(self, job_id: str) -> float:
+        took = self._client.job(job_id).get("execution_duration_ms")
+        try:
+            return amount(took or 0.0) / 1000
+        except ValueError as error:
+            _log.warning("job %s: IonQ does not say how long it took (%s); no time is counted", job_id, error)
+            return 0.0
 
     def _extras(self, batches: Sequence[CircuitBatch]) -> dict[str, Any]:
         return {"error_mitigation": {"debiasing": self.debiasing}}
@@ -170,17 +194,17 @@ class IonQQPU(IonQBackend):
             (rates,) = [rate for rate in answer["rate_card"]["rates"] if rate["unit"] == "gates"]
             if not _in_dollars(answer.get("estimated_unit")):
                 raise ValueError(f"in {answer['estimated_unit']}")
-            least = float(rates.get("job_cost_minimum", 0.0))  # left out where the contract has none
+            least = amount(rates.get("job_cost_minimum", 0.0))  # left out where the contract has none
             return GatePrices(
-                one_qubit_gate=float(rates["cost_1q_gate"]),
-                two_qubit_gate=float(rates["cost_2q_gate"]),
+                one_qubit_gate=amount(rates["cost_1q_gate"]),
+                two_qubit_gate=amount(rates["cost_2q_gate"]),
                 minimum=self.prices.minimum if self.debiasing else least,
                 minimum_mitigated=least if self.debiasing else self.prices.minimum_mitigated,
                 source="IonQ, for this account",
                 date=str(answer.get("estimated_at", ""))[:10],
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise BackendError(f"IonQ says no price of a gate in USD: {str(answer)[:200]}") from error
+            raise BackendError(f"IonQ says no price of a gate in USD ({error}): {str(answer)[:200]}") from error
 
 
 def _planned(prices: GatePrices, minimum: Minimum | None, *, mitigated: bool) -> Prices:

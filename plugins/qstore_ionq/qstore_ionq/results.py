@@ -90,10 +90,11 @@ def _exact(batch: CircuitBatch, columns: Sequence[Sequence[Distribution]]) -> Ba
         (rows,) = columns
         table = np.zeros((batch.n_rows, 2**batch.structure.n_qubits))
         for row, (outcomes, probabilities) in enumerate(rows):
-            table[row, outcomes.astype(np.int64)] = probabilities
+            table[row, outcomes.astype(np.int64)] = probabilities / probabilities.sum()
         return BatchResult(probabilities=(table,))
     values = np.tile(plan.constants, (batch.n_rows, 1))
     for group, rows in enumerate(columns):
         for row, (outcomes, probabilities) in enumerate(rows):
-            values[row] += probabilities @ plan.values(group, outcomes)
+            chances = probabilities / probabilities.sum()  # the service rounds, and no value may be above its bound
+            values[row] += chances @ plan.values(group, outcomes)
     return BatchResult(expectations=values)

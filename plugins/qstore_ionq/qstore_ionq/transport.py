@@ -40,6 +40,10 @@ class NotThereError(BackendError):
     """The service knows nothing under this address."""
 
 
+class ForbiddenError(ConfigurationError):
+    """The service knows the key, and does not let it see this."""
+
+
 class Transport:
     """What cirq-ionq's client uses of the library `requests`, with a deadline and errors of qstore's.
 
@@ -128,7 +132,7 @@ def refusal(status: int, reason: str, headers: Mapping[str, str], *, what: str) 
     if makes_a_job:
         return JobRejectedError(message)
     if status in (401, 403):
-        return ConfigurationError(message)
+        return ForbiddenError(message) if status == 403 else ConfigurationError(message)
     return NotThereError(message) if status == 404 else BackendError(message)
 
 

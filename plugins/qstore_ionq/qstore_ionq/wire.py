@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def readouts_of(metadata: Mapping[str, Any]) -> Readouts:
     Raises:
         ValueError, KeyError, TypeError: It is not the metadata of a job of ours.
     """
-    return [[tuple(map(int, bits)) for bits in bases] for bases in json.loads(metadata["readout"])]
+    return [[tuple(map(index, bits)) for bits in bases] for bases in json.loads(metadata["readout"])]
 
 
 def draws_of(batches: Sequence[CircuitBatch]) -> LabelArray | None:

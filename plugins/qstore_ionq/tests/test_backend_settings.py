@@ -88,6 +88,7 @@ class TestSettings:
             ("qpu", {"request_timeout": True}, "request_timeout is a number"),
             ("qpu", {"remote_host": "api.ionq.co"}, "remote_host='api.ionq.co' is not an address such as https"),
             ("qpu", {"remote_host": "http://here:99999"}, "is not an address"),
+            ("qpu", {"remote_host": 5}, "remote_host=5 is not an address"),
             ("qpu", {"api_key": "line\nbreak"}, "the API key is printable ASCII text"),
             (
                 "qpu",
@@ -100,6 +101,30 @@ class TestSettings:
     def test_what_is_not_permitted_is_named(self, name: str, options: dict[str, Any], message: str) -> None:
         with pytest.raises(ConfigurationError, match=message):
             get_backend(f"ionq.{name}", **{"api_key": KEY, **options})
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "https://user:hunter2@api.ionq.co",
+            "ftp://user:hunter2@api.ionq.co",
+            "user:hunter2@api.ionq.co",
+            "hunter2@api.ionq.co",
+            "//user:hunter2@api.ionq.co",
+            "http://user:hunter2@[api",
+            "http://user:hunter2@here:99999",
+            "http://user:hunter2%40api.ionq.co",
+            "http://user:hunter2\uff20api.ionq.co",
+        ],
+    )
+    def test_an_address_with_a_password_is_not_repeated(self, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("IONQ_REMOTE_HOST", host)
+        for options in ({"remote_host": host}, {}):
+            with pytest.raises(ConfigurationError, match="remote_host holds a user name or password") as caught:
+                get_backend("ionq.qpu", api_key=KEY, **options)
+            error: BaseException | None = caught.value
+            while error is not None:
+                assert "hunter2" not in f"{error!s} {error!r}"
+                error = error.__cause__ or error.__context__
 
     def test_pacing_suits_the_service_and_an_emulator(self, running: RunningEmulator, connect: Connect) -> None:
         mine = Pacing(find_grace=3.0)

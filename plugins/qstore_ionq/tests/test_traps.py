@@ -313,11 +313,11 @@ def test_trap_11_shots_that_were_sampled_are_sampled_again(
 
 def test_trap_12_counts_need_not_sum_to_the_shots() -> None:
     batch = batch_of(2, shots=10)
-    histograms = [{"0": 1 / 3, "1": 1 / 3, "2": 1 / 3}, {"0": 0.04, "3": 0.03}]
-    result = result_of(batch, histograms, [(0, 1)], sampled=True)
+    histograms = [{"0": 1 / 3, "1": 1 / 3, "2": 1 / 3}, dict.fromkeys(map(str, range(25)), 0.04)]
+    result = result_of(batch, histograms, [tuple(range(5))], sampled=True)
     assert result.counts is not None
     (counts,) = result.counts
-    assert counts.to_dicts() == [{"00": 3, "01": 3, "10": 3}, {"00": 1}]
+    assert counts.to_dicts() == [{"00000": 3, "01000": 3, "10000": 3}, {"00000": 1}]
     assert counts.totals.tolist() == [9, 1]
 
 
