@@ -178,6 +178,8 @@ class Executor:
             ran = iter(await self._run_remote(self._runner, to_run, label))
         else:
             ran = iter(await self._run_local(to_run, reusable=reusable))
+        if len(to_run) == len(smaller):
+            return tuple(map(as_asked, requests, smaller, ran))
         results = [constant_answer(request) if is_constant(request) else next(ran) for request in smaller]
         return tuple(map(as_asked, requests, smaller, results))
 
@@ -243,27 +245,25 @@ class Executor:
 
     async def _run_local(self, requests: Sequence[Request], *, reusable: bool) -> list[BatchResult]:
         assert isinstance(self.backend, LocalBackend)
-        results: dict[int, BatchResult] = {}
-        keys: dict[int, list[str]] = {}
-        known: dict[str, bytes] = {}
         if self.cache is not None and reusable:
-            with self.tracker.span("cache"):
-                for place, request in enumerate(requests):
-                    if not isinstance(request, VectorJacobianProduct):
-                        keys[place] = row_keys(self.backend.fingerprint, request)
-                known, whole = await self._rows.find(list(keys.values()))
-                results = {place: result for place, result in zip(keys, whole, strict=True) if result is not None}
+            return await self._look_up_or_run(self.backend, requests)
+        self._check_together(requests)
+        return [await self._execute(self.backend, request) for request in requests]
+
+    async def _look_up_or_run(self, backend: LocalBackend, requests: Sequence[Request]) -> list[BatchResult]:
+        with self.tracker.span("cache"):
+            batches = {place: each for place, each in enumerate(requests) if isinstance(each, CircuitBatch)}
+            keys = {place: row_keys(backend.fingerprint, batch) for place, batch in batches.items()}
+            known, whole = await self._rows.find(list(keys.values()))
+        results = {place: result for place, result in zip(keys, whole, strict=True) if result is not None}
         missing = missing_rows(keys, known)
-        pieces = {
-            place: batch_of(request).take(missing[place]) if place in keys else request
-            for place, request in enumerate(requests)
-            if place in missing or place not in keys
-        }
+        pieces: dict[int, Request] = {place: each for place, each in enumerate(requests) if place not in batches}
+        pieces |= {place: batches[place].take(rows) for place, rows in missing.items()}
         self.tracker.reused(_circuits(requests) - _circuits(pieces.values()))
         self._check_together(pieces.values())
-        for place, piece in pieces.items():
-            result = await self._execute(self.backend, piece)
-            if place in keys:
+        for place, piece in sorted(pieces.items()):
+            result = await self._execute(backend, piece)
+            if place in missing:
                 with self.tracker.span("cache"):
                     fresh = dict(zip([keys[place][row] for row in missing[place]], encode_rows(result), strict=True))
                     await self._rows.keep(fresh)
@@ -277,8 +277,9 @@ class Executor:
 
     def _check_together(self, requests: Collection[Request]) -> None:
         """Refuse all of what is run piece by piece when not all of it is within the budget."""
-        several = sum(len(list(self._packer.ranges(batch_of(request)))) for request in requests) > 1
-        if self.account.budget is not None and several:
+        if self.account.budget is None:
+            return
+        if sum(len(list(self._packer.ranges(batch_of(request)))) for request in requests) > 1:
             self.account.check(self._price_local(requests))
 
     async def _execute(self, backend: LocalBackend, request: Request) -> BatchResult:

@@ -38,20 +38,25 @@ def check_result(result: object, batch: CircuitBatch, backend: str) -> None:
         if result.expectations is not None:
             _check_expectations(result.expectations, batch, backend)
         return
+    if result.counts is not None or result.probabilities is not None or batch.shots is not None:
+        _check_bases(result, batch, backend)
+    if result.expectations is not None:
+        _check_expectations(result.expectations, batch, backend)
+
+
+def _check_bases(result: BatchResult, batch: CircuitBatch, backend: str) -> None:
     groups = batch.groups
     if batch.shots is not None and result.counts is None and groups:
         raise BackendError(
             f"backend {backend!r} returned exact values for {batch.shots} shots; a sampled batch needs counts"
         )
-    bases = result.probabilities if result.counts is None else result.counts
-    if bases is not None and len(bases) != len(groups):
-        raise BackendError(f"backend {backend!r} returned results in {len(bases)} bases for {len(groups)}")
+    for bases in (result.counts, result.probabilities):
+        if bases is not None and len(bases) != len(groups):
+            raise BackendError(f"backend {backend!r} returned results in {len(bases)} bases for {len(groups)}")
     for counts, group in zip(result.counts or (), groups, strict=False):
         _check_counts(counts, len(group.basis), batch, backend)
     for table, group in zip(result.probabilities or (), groups, strict=False):
         _check_probabilities(table, len(group.basis), batch, backend)
-    if result.expectations is not None:
-        _check_expectations(result.expectations, batch, backend)
 
 
 def _check_counts(counts: Counts, n_bits: int, batch: CircuitBatch, backend: str) -> None:
