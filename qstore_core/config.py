@@ -20,6 +20,7 @@ from qstore_core.losses import LOSSES, LossLike
 from qstore_core.optimizers import OPTIMIZERS, RATED, make_optimizer
 from qstore_core.registry import default_registry
 from qstore_core.rules import RULES
+from qstore_core.secret_names import holds_secrets
 
 SPSA_KINDS = ("spsa_parallel", "spsa_subsampled")
 """What Q-Store calls kinds of "spsa"."""
@@ -171,7 +172,7 @@ class TrainingConfig:
             rule = RULES.get(entry.name)
             value = getattr(self, entry.name)
             if rule is not None and not rule.holds(value):
-                shown = "..." if entry.name in _SECRETS else repr(value)
+                shown = "..." if entry.name in _SECRETS or holds_secrets(value) else repr(value)
                 raise ConfigurationError(f"TrainingConfig({entry.name}={shown}): must be {rule.words}")
         for name, known in (("entanglement", ENTANGLEMENTS), ("optimizer", OPTIMIZERS), ("reduce", MODES)):
             self._check_name(name, known)
@@ -249,14 +250,14 @@ class TrainingConfig:
 
     def _check_store(self) -> None:
         name = self.store_name
-        if name is None:
-            self._check_no_store()
-            return
-        if any(word in key for key in self.store_options for word in ("key", "token", "secret", "password")):
+        if holds_secrets(self.store_options):
             raise ConfigurationError(
                 "TrainingConfig(store_options=...) is written to config.json and holds no keys: use pinecone_api_key, "
                 "or the environment"
             )
+        if name is None:
+            self._check_no_store()
+            return
         if name == "sqlite" and self.store_path is None:
             raise ConfigurationError("TrainingConfig(store='sqlite') needs store_path: the file to record runs in")
         given = next(each for each in ("store", *_PINECONE) if getattr(self, each) is not None)

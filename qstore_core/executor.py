@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from qstore_core.account import Account
+from qstore_core.answers import as_asked, ask, batch_of, constant_answer, is_constant, passes, plain_batch
 from qstore_core.backend import Backend, LocalBackend, RemoteBackend
 from qstore_core.batch import BatchResult, CircuitBatch, VectorJacobianProduct, estimated_values
 from qstore_core.circuit_cache import QuantumCircuitCache
 from qstore_core.cost import Budget, Cost
-from qstore_core.errors import CacheError, CapabilityError, ConfigurationError
+from qstore_core.errors import ConfigurationError
+from qstore_core.in_flight import InFlight
+from qstore_core.known_rows import KnownRows, missing_rows
 from qstore_core.lightcone import reduce_circuit
 from qstore_core.packing import Packer
 from qstore_core.problem import GradientResult, Request, Rounds, State, require_whole
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from qstore_core.jobs import JobRunner
     from qstore_core.journal import Journal
     from qstore_core.journal_owner import JournalOwner
-
-_log = logging.getLogger("qstore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,8 @@ class Executor:
         self.options = options or ExecutorOptions()
         self.cache = cache
         self.account = account or Account()
+        self._rows = KnownRows(cache)
+        self._in_flight = InFlight()
         self._packer = Packer(backend, self.options.one_circuit_per_job)
         self._runner: JobRunner | None = None
         self._owner: JournalOwner | None = None
@@ -189,15 +190,17 @@ class Executor:
         """
         smaller = [self._reduced(request) for request in requests]
         for request in smaller:
-            self.backend.capabilities.check(_batch_of(request), backend=self.backend.name)
+            self.backend.capabilities.check(batch_of(request), backend=self.backend.name)
+        to_run = [request for request in smaller if not is_constant(request)]
         if self._runner is not None:
             with self._owning():
-                return await self._run_remote(self._runner, smaller, label)
-        assert isinstance(self.backend, LocalBackend)
-        if self.account.budget is not None and len(requests) > 1:
-            self.account.check(self.price(smaller))  # all of them, or none
-        results = [await self._run_local(self.backend, request, reusable=reusable) for request in smaller]
-        return tuple(map(_as_asked, requests, smaller, results))
+                ran = iter(await self._run_remote(self._runner, to_run, label))
+        else:
+            ran = iter(await self._run_local(to_run, reusable=reusable))
+        if len(to_run) == len(smaller):
+            return tuple(map(as_asked, requests, smaller, ran))
+        results = [constant_answer(request) if is_constant(request) else next(ran) for request in smaller]
+        return tuple(map(as_asked, requests, smaller, results))
 
     async def drive(self, rounds: Rounds, *, label: str = "gradient") -> tuple[GradientResult, State]:
         """Run an estimator's step to its end: what it yields is executed and the results are sent back."""
@@ -242,44 +245,70 @@ class Executor:
 
     def price(self, requests: Sequence[Request]) -> Cost:
         """What running these requests would cost, without running anything."""
-        if self._runner is not None:
-            batches = [_batch_of(self._reduced(request)) for request in requests]
-            return sum((self._runner.price(job) for job in self._packer.jobs(batches, "", self._compile)), Cost())
-        return sum((self._price_local(self._reduced(request)) for request in requests), Cost())
+        to_run = [request for request in map(self._reduced, requests) if not is_constant(request)]
+        if self._runner is None:
+            return self._price_local(to_run)
+        jobs = self._packer.jobs([batch_of(request) for request in to_run], "", self._compile) if to_run else ()
+        return sum(map(self._runner.price, jobs), Cost())
 
-    def _price_local(self, request: Request) -> Cost:
-        batch = _batch_of(request)
-        pieces = [batch.rows(*rows) for rows in self._packer.ranges(batch)]
-        return _passes(request) * sum((self.backend.price(self._compile(piece), piece) for piece in pieces), Cost())
+    def _price_local(self, requests: Iterable[Request]) -> Cost:
+        total = Cost()
+        for request in requests:
+            batch = batch_of(request)
+            pieces = [batch.rows(*rows) for rows in self._packer.ranges(batch)]
+            prices = (self.backend.price(self._compile(piece), piece) for piece in pieces)
+            total += passes(request) * sum(prices, Cost())
+        return total
 
     def _reduced(self, request: Request) -> Request:
         """The same request without gates that cannot change its observables."""
-        batch = _batch_of(request)
+        batch = batch_of(request)
         if batch.observables is None or not self.options.reduce:
             return request
         smaller = reduce_circuit(batch.structure, batch.observables, "light_cone").batch(batch)
         return replace(request, batch=smaller) if isinstance(request, VectorJacobianProduct) else smaller
 
-    async def _run_local(self, backend: LocalBackend, request: Request, *, reusable: bool) -> BatchResult:
-        if isinstance(request, VectorJacobianProduct) or self.cache is None or not reusable:
-            return await self._execute(backend, request)
+    async def _run_local(self, requests: Sequence[Request], *, reusable: bool) -> list[BatchResult]:
+        assert isinstance(self.backend, LocalBackend)
+        if self.cache is not None and reusable:
+            return await self._look_up_or_run(self.backend, requests)
+        self._check_together(requests)
+        return [await self._execute(self.backend, request) for request in requests]
+
+    async def _look_up_or_run(self, backend: LocalBackend, requests: Sequence[Request]) -> list[BatchResult]:
         with self.tracker.span("cache"):
-            keys = row_keys(backend.fingerprint, request)
-            known = _present(keys, await self._look_up(self.cache, keys))
-        missing = _first_places(keys, known)
-        self.tracker.reused(request.n_circuits - len(missing) * (request.n_circuits // request.n_rows))
-        if len(missing):
-            result = await self._execute(backend, request.take(missing))
-            with self.tracker.span("cache"):
-                fresh = dict(zip([keys[row] for row in missing], encode_rows(result), strict=True))
-                await self._keep(self.cache, fresh)
-            if len(missing) == request.n_rows:
-                return result
-            known.update(fresh)
-        return decode_rows([known[key] for key in keys])
+            batches = {place: each for place, each in enumerate(requests) if isinstance(each, CircuitBatch)}
+            keys = {place: row_keys(backend.fingerprint, batch) for place, batch in batches.items()}
+            known, whole = await self._rows.find(list(keys.values()))
+        results = {place: result for place, result in zip(keys, whole, strict=True) if result is not None}
+        missing = missing_rows(keys, known)
+        pieces: dict[int, Request] = {place: each for place, each in enumerate(requests) if place not in batches}
+        pieces |= {place: batches[place].take(rows) for place, rows in missing.items()}
+        self.tracker.reused(_circuits(requests) - _circuits(pieces.values()))
+        self._check_together(pieces.values())
+        for place, piece in sorted(pieces.items()):
+            result = await self._execute(backend, piece)
+            if place in missing:
+                with self.tracker.span("cache"):
+                    fresh = dict(zip([keys[place][row] for row in missing[place]], encode_rows(result), strict=True))
+                    await self._rows.keep(fresh)
+                known.update(fresh)
+            if result.n_rows == batch_of(requests[place]).n_rows:
+                results[place] = result
+        return [
+            results[place] if place in results else decode_rows([known[key] for key in keys[place]])
+            for place in range(len(requests))
+        ]
+
+    def _check_together(self, requests: Collection[Request]) -> None:
+        """Refuse all of what is run piece by piece when not all of it is within the budget."""
+        if self.account.budget is None:
+            return
+        if sum(len(list(self._packer.ranges(batch_of(request)))) for request in requests) > 1:
+            self.account.check(self._price_local(requests))
 
     async def _execute(self, backend: LocalBackend, request: Request) -> BatchResult:
-        batch = _batch_of(request)
+        batch = batch_of(request)
         ranges = list(self._packer.ranges(batch))
         if isinstance(request, VectorJacobianProduct) and callable(request.cotangents) and len(ranges) > 1:
             values = estimated_values(batch, await self._execute(backend, batch))
@@ -289,12 +318,12 @@ class Executor:
         parts = []
         for first, last in ranges:
             piece = batch.rows(first, last)
-            price = _passes(request) * backend.price(compiled, piece)
+            price = passes(request) * backend.price(compiled, piece)
             self.account.reserve(price)
             begin = time.perf_counter()
             try:
                 with self.tracker.span("execute"):
-                    result = await _answer(backend, request, slice(first, last), piece, compiled)
+                    result = await ask(backend, request, slice(first, last), piece, compiled)
             except BaseException:
                 self.account.settle(price, Cost())  # what did not run to its end on this machine costs nothing
                 raise
@@ -303,47 +332,37 @@ class Executor:
             parts.append(result)
         return BatchResult.concatenate(parts)
 
-    async def _run_remote(self, runner: JobRunner, requests: Sequence[Request], label: str) -> tuple[BatchResult, ...]:
-        batches = [_plain(request, self.backend.name) for request in requests]
-        await runner.recover()
-        with self.tracker.span("cache"):
-            keys = [row_keys(self.backend.fingerprint, batch) for batch in batches]
-            known = await self._known(runner.journal, [key for row in keys for key in row])
-        pieces, taken = [], dict(known)
-        for batch, row_key in zip(batches, keys, strict=True):
-            missing = _first_places(row_key, taken)
-            self.tracker.reused((batch.n_rows - len(missing)) * (batch.n_circuits // batch.n_rows))
-            if len(missing):
-                pieces.append(batch.take(missing))
-                taken.update(dict.fromkeys([row_key[row] for row in missing], b""))
-        if pieces:
-            await runner.run(list(self._packer.jobs(pieces, label, self._compile)))
-            fresh = runner.journal.results([key for key in taken if key not in known])
-            if self.cache is not None:
-                await self._keep(self.cache, fresh)
-            known.update(fresh)
-        return tuple(decode_rows([known[key] for key in row]) for row in keys)
+    async def _run_remote(self, runner: JobRunner, requests: Sequence[Request], label: str) -> list[BatchResult]:
+        batches = [plain_batch(request, self.backend.name) for request in requests]
+        keys = {place: row_keys(self.backend.fingerprint, batch) for place, batch in enumerate(batches)}
+        known: dict[str, bytes] = {}
+        n_sent = 0
+        while missing := dict.fromkeys(key for key in chain.from_iterable(keys.values()) if key not in known):
+            with self._in_flight.claimed(missing) as claim:
+                await runner.recover()
+                with self.tracker.span("cache"):
+                    known.update(await self._known(runner.journal, keys.values(), known))
+                claim.release(known)
+                rows = missing_rows(keys, {key for key in missing if key not in claim} | known.keys())
+                if rows:
+                    pieces = [batches[place].take(chosen) for place, chosen in rows.items()]
+                    n_sent += _circuits(pieces)
+                    await runner.run(list(self._packer.jobs(pieces, label, self._compile)))
+                    fresh = runner.journal.results([key for key in missing if key in claim])
+                    await self._rows.keep(fresh)
+                    known.update(fresh)
+            await self._in_flight.wait(key for key in missing if key not in known)
+        self.tracker.reused(_circuits(batches) - n_sent)
+        return [decode_rows([known[key] for key in row]) for row in keys.values()]
 
-    async def _known(self, journal: Journal, keys: Sequence[str]) -> dict[str, bytes]:
-        """What the journal has, which is the record, and beyond that the cache."""
-        known = journal.results(keys)
-        rest = [key for key in dict.fromkeys(keys) if key not in known]
-        if self.cache is not None and rest:
-            known.update(_present(rest, await self._look_up(self.cache, rest)))
-        return known
-
-    async def _look_up(self, cache: QuantumCircuitCache, keys: Sequence[str]) -> Sequence[bytes | None]:
-        try:
-            return await cache.results.get_many(keys)
-        except CacheError as error:  # it is disposable: what it would have saved is run
-            _log.warning("the result cache cannot be read: %s", error)
-            return [None] * len(keys)
-
-    async def _keep(self, cache: QuantumCircuitCache, rows: Mapping[str, bytes]) -> None:
-        try:
-            await cache.results.put_many(rows)
-        except CacheError as error:
-            _log.warning("the result cache cannot be written: %s", error)
+    async def _known(
+        self, journal: Journal, batches: Iterable[Sequence[str]], before: Collection[str]
+    ) -> dict[str, bytes]:
+        """What the journal has, which is the record, and beyond that the cache; without what was known before."""
+        asked = [[key for key in row if key not in before] for row in batches]
+        recorded = journal.results(list(dict.fromkeys(chain.from_iterable(asked))))
+        cached, _ = await self._rows.find([[key for key in row if key not in recorded] for row in asked])
+        return {**cached, **recorded}
 
     def _compile(self, batch: CircuitBatch) -> Any:
         def make() -> Any:
@@ -355,49 +374,5 @@ class Executor:
             return self.cache.lookup_compiled((self.backend.fingerprint, batch.structure.digest, batch.groups), make)
 
 
-async def _answer(
-    backend: LocalBackend, request: Request, rows: slice, piece: CircuitBatch, compiled: Any
-) -> BatchResult:
-    """What the backend says to the rows of a request that are in `piece`."""
-    if not isinstance(request, VectorJacobianProduct):
-        return await backend.execute(piece, compiled)
-    if callable(request.cotangents):
-        return await backend.value_and_gradient(piece, compiled, request.cotangents)
-    return BatchResult(angle_gradients=await backend.gradient(piece, compiled, request.cotangents[rows]))
-
-
-def _batch_of(request: Request) -> CircuitBatch:
-    return request.batch if isinstance(request, VectorJacobianProduct) else request
-
-
-def _passes(request: Request) -> int:
-    """How many simulations of its rows a request counts as: expectation values with their derivatives are two."""
-    return 2 if isinstance(request, VectorJacobianProduct) and callable(request.cotangents) else 1
-
-
-def _as_asked(asked: Request, ran: Request, result: BatchResult) -> BatchResult:
-    """The result of a smaller request as that of the one asked for: angles that did not run have derivative 0."""
-    batch = _batch_of(asked)
-    if result.angle_gradients is None or batch.observables is None or batch is _batch_of(ran):
-        return result
-    reduction = reduce_circuit(batch.structure, batch.observables, "light_cone")
-    return replace(result, angle_gradients=reduction.spread(result.angle_gradients))
-
-
-def _plain(request: Request, backend: str) -> CircuitBatch:
-    if isinstance(request, VectorJacobianProduct):
-        raise CapabilityError(f"backend {backend!r} has no adjoint gradient; use gradient_method='parameter_shift'")
-    return request
-
-
-def _present(keys: Sequence[str], values: Sequence[bytes | None]) -> dict[str, bytes]:
-    return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
-
-
-def _first_places(keys: Sequence[str], known: Mapping[str, bytes]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Where each key that is not known occurs first."""
-    places: dict[str, int] = {}
-    for row, key in enumerate(keys):
-        if key not in known:
-            places.setdefault(key, row)
-    return np.array(list(places.values()), dtype=np.int64)
+def _circuits(requests: Iterable[Request]) -> int:
+    return sum(batch_of(request).n_circuits for request in requests)

@@ -8,8 +8,14 @@ import numpy as np
 
 from qstore_core.arrays import FloatArray, all_finite
 from qstore_core.batch import BatchResult, CircuitBatch
+from qstore_core.counts import Counts
 from qstore_core.errors import BackendError
 from qstore_core.observables import PauliSum
+
+_SUM = 1e-3
+"""How far probabilities may be from a sum of 1: wide registers in single precision are not as near as others."""
+_BELOW = -1e-5
+"""What rounding in single precision may make of a probability of 0."""
 
 
 def check_result(result: object, batch: CircuitBatch, backend: str) -> None:
@@ -32,15 +38,57 @@ def check_result(result: object, batch: CircuitBatch, backend: str) -> None:
         if result.expectations is not None:
             _check_expectations(result.expectations, batch, backend)
         return
-    if batch.shots is not None and result.counts is None and batch.groups:
+    if result.counts is not None or result.probabilities is not None or batch.shots is not None:
+        _check_bases(result, batch, backend)
+    if result.expectations is not None:
+        _check_expectations(result.expectations, batch, backend)
+
+
+def _check_bases(result: BatchResult, batch: CircuitBatch, backend: str) -> None:
+    groups = batch.groups
+    if batch.shots is not None and result.counts is None and groups:
         raise BackendError(
             f"backend {backend!r} returned exact values for {batch.shots} shots; a sampled batch needs counts"
         )
-    bases = result.probabilities if result.counts is None else result.counts
-    if bases is not None and len(bases) != len(batch.groups):
-        raise BackendError(f"backend {backend!r} returned results in {len(bases)} bases for {len(batch.groups)}")
-    if result.expectations is not None:
-        _check_expectations(result.expectations, batch, backend)
+    for bases in (result.counts, result.probabilities):
+        if bases is not None and len(bases) != len(groups):
+            raise BackendError(f"backend {backend!r} returned results in {len(bases)} bases for {len(groups)}")
+    for counts, group in zip(result.counts or (), groups, strict=False):
+        _check_counts(counts, len(group.basis), batch, backend)
+    for table, group in zip(result.probabilities or (), groups, strict=False):
+        _check_probabilities(table, len(group.basis), batch, backend)
+
+
+def _check_counts(counts: Counts, n_bits: int, batch: CircuitBatch, backend: str) -> None:
+    if counts.n_rows != batch.n_rows:
+        raise BackendError(
+            f"backend {backend!r} returned counts of {counts.n_rows} rows in one basis for a batch of {batch.n_rows}"
+        )
+    if counts.n_bits != n_bits:
+        raise BackendError(f"backend {backend!r} returned counts over {counts.n_bits} bits for a basis of {n_bits}")
+    largest = int(counts.outcomes.max())
+    if largest >> n_bits:
+        raise BackendError(f"backend {backend!r} returned the outcome {largest}, and {n_bits} bits hold no such number")
+    if batch.shots is not None and (counts.totals != batch.shots).any():
+        row = int(np.argmax(counts.totals != batch.shots))
+        raise BackendError(
+            f"backend {backend!r} returned {counts.totals[row]} shots in row {row}, and {batch.shots} were asked for"
+        )
+
+
+def _check_probabilities(values: object, n_bits: int, batch: CircuitBatch, backend: str) -> None:
+    array, shape = np.asarray(values), (batch.n_rows, 2**n_bits)
+    if array.shape != shape:
+        raise BackendError(f"backend {backend!r} returned probabilities of shape {array.shape}, not {shape}")
+    with np.errstate(invalid="ignore"):
+        sums = array @ np.ones(shape[1])  # cheaper than array.sum(axis=1)
+    if array.min() >= _BELOW and np.abs(sums - 1.0).max() <= _SUM:  # both are false for nan
+        return
+    _check_finite(array, backend, "a probability")
+    if array.min() < _BELOW:
+        raise BackendError(f"backend {backend!r} returned a probability of {array.min():.6g}; none is below 0")
+    row = int(np.argmax(np.abs(sums - 1.0)))
+    raise BackendError(f"backend {backend!r} returned probabilities that add up to {sums[row]:.6g} in row {row}, not 1")
 
 
 def _check_expectations(values: object, batch: CircuitBatch, backend: str) -> None:

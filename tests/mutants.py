@@ -285,6 +285,26 @@ class WrongOnlyInTheWholeRegister(Mutant):
         return BatchResult(probabilities=(np.sort(result.probabilities[0], axis=1),))
 
 
+class CountsMoreBits(Mutant):
+    caught_by = "test_every_row_has_exactly_the_shots_asked_for"
+
+    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
+        result = await super().execute(batch, compiled)
+        if result.counts is None:
+            return result
+        return BatchResult(counts=tuple(replace(counts, n_bits=counts.n_bits + 1) for counts in result.counts))
+
+
+class ProbabilitiesAreNoNumbers(Mutant):
+    caught_by = "test_the_whole_register_is_read_where_there_are_no_observables"
+
+    async def execute(self, batch: CircuitBatch, compiled: Any) -> BatchResult:
+        result = await super().execute(batch, compiled)
+        if result.probabilities is None:
+            return result
+        return BatchResult(probabilities=tuple(np.full_like(table, np.nan) for table in result.probabilities))
+
+
 class RemoteMutant(PostboxBackend):
     """Jobs with a fault."""
 

@@ -207,12 +207,6 @@ class TestStore:
         with pytest.raises(ConfigurationError, match=r"needs a store: set store='sqlite' and store_path"):
             TrainingConfig(**values)
 
-    @pytest.mark.parametrize("name", ["api_key", "token", "client_secret"])
-    def test_options_hold_no_keys(self, name: str) -> None:
-        with pytest.raises(ConfigurationError, match="holds no keys: use pinecone_api_key, or the env") as refused:
-            TrainingConfig(store="sqlite", store_path="a", store_options={name: "hush"})
-        assert "hush" not in str(refused.value)
-
     @pytest.mark.parametrize(
         ("values", "store", "vectors"),
         [

@@ -82,6 +82,26 @@ class TestArrayLoader:
         with pytest.raises(DataError, match="x has 7 samples and y 6; they must be as many"):
             ArrayLoader(X, Y[:6])
 
+    def test_objects_are_the_numbers_that_they_are(self) -> None:
+        loaders = [ArrayLoader(np.array((X + 0.1).tolist(), dtype=object), Y.astype(object)) for _ in range(2)]
+        plain = ArrayLoader(X + 0.1, Y)
+        assert [loader.digest for loader in loaders] == [plain.digest] * 2
+        assert (loaders[0].x.dtype, loaders[0].y.dtype) == (np.float64, np.int64)
+
+    @pytest.mark.parametrize("kind", [bool, int, float, str])
+    def test_labels_that_are_objects_keep_their_kind(self, kind: type) -> None:
+        labels = [kind(value) for value in Y]
+        loader = ArrayLoader(X, np.array(labels, dtype=object))
+        assert loader.y.dtype == np.array(labels).dtype
+        assert loader.y.tolist() == labels
+        assert loader.digest == ArrayLoader(X, np.array(labels, dtype=object)).digest
+
+    def test_objects_that_are_no_numbers_are_refused(self) -> None:
+        with pytest.raises(DataError, match=r"x holds objects that are no numbers \(.*'red'\); number them, or leave"):
+            ArrayLoader(np.array([[0.1, "red"]] * 7, dtype=object), Y)
+        with pytest.raises(DataError, match="y holds objects that are no labels, such as None; number the classes"):
+            ArrayLoader(X, np.array([None, *range(6)], dtype=object))
+
 
 class TestSplit:
     def test_every_sample_is_on_one_side_with_its_label(self) -> None:

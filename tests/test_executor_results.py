@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,54 @@ class TestResultsThatDoNotFit:
     def test_they_are_a_backend_error_that_says_how(self, result: BatchResult, message: str) -> None:
         with pytest.raises(BackendError, match=message):
             run(Odd(result), batch())
+
+    @pytest.mark.parametrize(
+        ("counts", "message"),
+        [
+            (Counts.from_dicts([{"0": 10}] * 5), "backend 'watched' returned counts over 1 bits for a basis of 2"),
+            (Counts.from_dicts([{"000": 10}] * 5), "returned counts over 3 bits for a basis of 2"),
+            (Counts.from_dicts([{"00": 10}, {"01": 9}, *[{"00": 10}] * 3]), "returned 9 shots in row 1, and 10 were"),
+            (Counts.from_dicts([{"00": 10}, {"01": 11}, *[{"00": 10}] * 3]), "returned 11 shots in row 1, and 10 were"),
+            (replace(tallies(5), outcomes=np.full(5, 4, np.uint64)), "returned the outcome 4, and 2 bits hold no such"),
+        ],
+        ids=["narrow", "wide", "few", "many", "outcome"],
+    )
+    @pytest.mark.parametrize("observables", [("Z0", "Z1"), None], ids=repr)
+    def test_counts_that_cannot_be_are_noticed(self, counts: Counts, message: str, observables: Any) -> None:
+        with pytest.raises(BackendError, match=message):
+            run(Odd(BatchResult(counts=(counts,))), batch(shots=10, observables=observables))
+
+    def test_counts_of_every_basis_are_looked_at(self) -> None:
+        wanted = batch(shots=10, observables=("Z0 Z1", "X0 Z1"))
+        for second in (tallies(4), Counts.from_dicts([{"0": 10}] * 5)):
+            with pytest.raises(
+                BackendError, match=r"counts of 4 rows in one basis .* of 5|over 1 bits for a basis of 2"
+            ):
+                run(Odd(BatchResult(counts=(tallies(5), second))), wanted)
+
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            (np.full((5, 2), 0.5), r"returned probabilities of shape \(5, 2\), not \(5, 4\)"),
+            (np.full((5, 4), np.nan), "returned nan or infinity as a probability"),
+            (np.full((5, 4), [np.inf, -np.inf, 1, 0]), "returned nan or infinity as a probability"),
+            (np.full((5, 4), [1.25, -0.25, 0, 0]), "returned a probability of -0.25; none is below 0"),
+            (np.eye(5, 4), "returned probabilities that add up to 0 in row 4, not 1"),
+            (np.full((5, 4), 0.5), "returned probabilities that add up to 2 in row 0, not 1"),
+        ],
+        ids=["shape", "nan", "infinity", "negative", "none", "twice"],
+    )
+    @pytest.mark.parametrize("observables", [("Z0", "Z1"), None], ids=repr)
+    def test_probabilities_that_cannot_be_are_noticed(
+        self, table: NDArray[np.float64], message: str, observables: Any
+    ) -> None:
+        with pytest.raises(BackendError, match=message):
+            run(Odd(BatchResult(probabilities=(table,))), batch(observables=observables))
+
+    def test_the_rounding_of_single_precision_is_none_of_that(self) -> None:
+        table = np.full((5, 4), [0.50001, 0.5, -1e-7, 0.0], dtype=np.float32)
+        (result,) = run(Odd(BatchResult(probabilities=(table,))), batch(observables=None))  # type: ignore[arg-type]
+        assert result.probabilities is not None
 
     @pytest.mark.parametrize(
         ("values", "message"),

@@ -17,6 +17,7 @@ from qstore_core.datasets import BUNDLED, Dataset, load_bundled, load_csv
 from qstore_core.errors import ConfigurationError, RunDirectoryError, UnknownNameError
 from qstore_core.model import QuantumModel
 from qstore_core.run_directory import RunDirectory, fresh_directory
+from qstore_core.secret_names import holds_secrets
 
 MANIFEST = "command.json"
 # what may differ between a run and its resumption: how far to go and what to show
@@ -220,6 +221,6 @@ def _budget(limits: Sequence[tuple[str, Any]]) -> Budget | None:
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments as JSON values; what looks like a secret is left out, and belongs in the environment anyway."""
     document = json.loads(json.dumps(arguments, default=str))
-    secret = ("key", "token", "secret", "password")
-    document["options"] = [entry for entry in document["options"] if not any(word in entry[0] for word in secret)]
+    for name in ("options", "store_options"):
+        document[name] = [entry for entry in document.get(name) or () if not holds_secrets(dict([entry]))]
     return dict(document)
