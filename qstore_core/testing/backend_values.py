@@ -128,6 +128,11 @@ class ValueChecks(BackendChecks):
             batch = bench.batch(QuantumCircuit(1), batch.observables, shots=bench.sampled_shots)
         (result,) = bench.run(batch)
         require_close(estimates(batch, result).values, [[2.5]], 1e-12, "2.5 times the identity")
+        if bench.able.adjoint and isinstance(bench.backend, LocalBackend):
+            call = bench.backend.value_and_gradient(batch, bench.compile(batch), np.ones_like)
+            gradients = asyncio.run(call).angle_gradients
+            require(gradients is not None, "value_and_gradient of a constant has no angle_gradients")
+            require_close(np.asarray(gradients), np.zeros_like(batch.angles), 1e-12, "the derivatives of a constant")
 
     def test_adjoint_gradients_are_the_derivatives(self, make_backend: Factory) -> None:
         """`gradient` against differences of the reference; an error where the capabilities say that there is none."""

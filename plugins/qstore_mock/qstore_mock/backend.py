@@ -139,6 +139,8 @@ class MockBackend(LocalBackend):
         compiled = self._for_rows(compiled, batch.n_rows)
         plan, accelerated = _differentiable(batch), self._accelerated(compiled)
         _check_cotangents(cotangents, batch.n_rows, plan)
+        if not plan.groups:  # all observables are constants
+            return np.zeros_like(batch.angles)
         fits = self.memory_bytes // self._state_bytes(compiled.n_qubits)
 
         def run(rows: slice) -> FloatArray:
@@ -153,7 +155,8 @@ class MockBackend(LocalBackend):
         compiled = self._for_rows(compiled, batch.n_rows)
         accelerated = self._accelerated(compiled)
         row = self._itemsize * compiled.row_history if accelerated is None else accelerated.row_bytes
-        if not self.capabilities.adjoint or batch.n_rows * row > min(_KEPT_BYTES, self.memory_bytes // 2):
+        many = batch.n_rows * row > min(_KEPT_BYTES, self.memory_bytes // 2)
+        if not self.capabilities.adjoint or many or not batch.groups:
             return await super().value_and_gradient(batch, compiled, cotangents)
         self.capabilities.check(batch, backend=self.name)
         plan, angles = _differentiable(batch), batch.angles
