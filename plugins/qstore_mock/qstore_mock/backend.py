@@ -60,6 +60,7 @@ class MockBackend(LocalBackend):
         depolarizing: Depolarising strength after each gate, one number or (one-qubit, many-qubit); see `Noise`.
         readout_error: The probability that a bit is misread, one number or (0 read as 1, 1 read as 0).
         precision: "double", or "single" for complex64 statevectors: half the memory and time, values to about 1e-6.
+            `CircuitBatch.shifts` moves the digits beyond, and with them about one shot in four million.
         threads: How many threads run chunks of many rows of wide circuits; None: as many as there are cores. They
             change no result.
         accelerator: "numba" to run circuits of up to 12 qubits in compiled kernels, which agree with NumPy's to
