@@ -60,7 +60,8 @@ class CircuitBatch:
         observables: What to estimate for each row, or None for the outcomes of the whole register.
         shots: How often each circuit is run, or None for exact expectation values or probabilities.
         draws: `(n_rows,)` uint64, the label of each row's randomness; needed when there are shots.
-        shifts: How rows are related, where that is known; it changes no result. The angles hold the shifts already.
+        shifts: How rows are related, where that is known. The angles hold the shifts already, so it changes results by
+            rounding at most: in single precision a value's last digits, and now and then where one shot of many falls.
 
     Raises:
         CircuitError: Shapes that do not fit, angles that are not finite, no rows, observables outside the register,

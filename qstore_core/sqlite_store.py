@@ -142,7 +142,7 @@ class SqliteStore(ThreadedStore):
                 f"WHERE namespace = ? AND id IN {_GIVEN}",
                 (_namespace(connection, namespace), json.dumps(ids)),
             ).fetchall()
-        return {key: StoreEntry(key, np.frombuffer(blob, "<f4"), json.loads(text)) for key, blob, text in rows}
+        return {key: StoreEntry.kept(key, np.frombuffer(blob, "<f4"), json.loads(text)) for key, blob, text in rows}
 
     def _delete(self, ids: list[str] | None, where: Where | None, namespace: str) -> None:
         condition, arguments = to_sql(where, "metadata")

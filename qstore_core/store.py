@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qstore_core.errors import ConfigurationError, StoreError
+from qstore_core.store_values import check_kept
 
 Vectors: TypeAlias = NDArray[np.float32]
 Metric: TypeAlias = Literal["cosine", "dotproduct", "euclidean"]
@@ -39,7 +40,8 @@ class StoreEntry:
     Attributes:
         id: Its name: 1 to 512 printable ASCII characters.
         vector: `(dimension,)` float32.
-        metadata: Text, numbers, booleans and lists of text, by name; 40 KiB as JSON at the most.
+        metadata: Text, numbers, booleans and lists of text, by name; 40 KiB as JSON at the most. Text, names too, has
+            no NUL and no lone surrogates, and whole numbers have 64 bits.
 
     >>> StoreEntry("run-1", [0.5, 1.0], {"loss": "mse"}).vector.dtype
     dtype('float32')
@@ -63,6 +65,19 @@ class StoreEntry:
         object.__setattr__(self, "vector", vector)
         object.__setattr__(self, "metadata", dict(self.metadata))
         _check_metadata(self)
+
+    @classmethod
+    def kept(cls, name: str, vector: ArrayLike, metadata: Mapping[str, Any]) -> StoreEntry:
+        """An entry out of a store, which is given as it is, whatever a store was once made to keep.
+
+        >>> StoreEntry.kept("a", np.zeros(2, dtype=np.float32), {"n": 2**64}).metadata
+        {'n': 18446744073709551616}
+        """
+        entry, values = object.__new__(cls), np.array(vector, dtype=np.float32)
+        values.setflags(write=False)
+        for attribute, value in (("id", name), ("vector", values), ("metadata", dict(metadata))):
+            object.__setattr__(entry, attribute, value)
+        return entry
 
     @property
     def values(self) -> Vectors:
@@ -127,7 +142,7 @@ class Store(Protocol):
         """Keep entries, in place of those with the same ids.
 
         Raises:
-            StoreError: A vector of another dimension; nothing was written.
+            StoreError: A vector of another dimension, or a namespace that is no Unicode text; nothing was written.
             StoreUnavailableError: The store cannot be reached; the message says how much was written.
         """
         ...
@@ -258,12 +273,23 @@ def normalised(matrix: Vectors) -> Vectors:
 def _check_metadata(entry: StoreEntry) -> None:
     for name, value in entry.metadata.items():
         texts = isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
-        plain = isinstance(value, str) or (isinstance(value, int | float) and isfinite(value))
+        plain = isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
         if not (isinstance(name, str) and (texts or plain)):
             raise StoreError(
                 f"entry {entry.id!r}: metadata are text, finite numbers, booleans or lists of text, not "
                 f"{name!r}: {value!r:.60}"
             )
-    size = len(json.dumps(dict(entry.metadata)).encode())
+        if isinstance(value, int) and value.bit_length() > 62:
+            _check_each_kept(entry.id, name, value)
+    text = json.dumps(dict(entry.metadata))
+    if "\\u" in text:  # how NUL and lone surrogates are written, and most that is no ASCII
+        for name, value in entry.metadata.items():
+            _check_each_kept(entry.id, name, *(value if isinstance(value, list | tuple) else [value]))
+    size = len(text)
     if size > MOST_METADATA:
         raise StoreError(f"entry {entry.id!r} has {size} bytes of metadata, and at most {MOST_METADATA} are kept")
+
+
+def _check_each_kept(key: str, name: str, *parts: Any) -> None:
+    for part in (name, *parts):
+        check_kept(f"entry {key!r}: metadata {name!r:.60}", part)

@@ -6,15 +6,17 @@
     {"$or": [{...}, {"$and": [{...}, {...}]}]}   $and $or
 
 Several conditions in one object must all hold. An entry without the name meets $ne and $nin, and nothing else. Text,
-numbers and booleans are never equal to one another.
+numbers and booleans are never equal to one another. Text has no NUL and no lone surrogates, a whole number 64 bits.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from qstore_core.errors import StoreError
+from qstore_core.store_values import check_kept
 
 _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _OPERATORS = ("$eq", "$ne", *_COMPARISONS, "$in", "$nin")
@@ -63,6 +65,7 @@ def _checked_condition(name: object, condition: Any) -> Any:
         return [checked(part) for part in condition]
     if not isinstance(name, str) or name.startswith("$") or '"' in name:
         raise StoreError(f"{name!r:.60} names no metadata; filters join by $and and $or")
+    check_kept(f"the name {name!r:.60}", name)
     if not isinstance(condition, Mapping):
         condition = {"$eq": condition}
     for operator, value in condition.items():
@@ -81,6 +84,8 @@ def _check_operand(name: str, operator: object, value: Any) -> None:
         right, words = bool(_kind(value)), "text, a number or a boolean"
     if not right:
         raise StoreError(f"{name!r}: {operator} takes {words}, not {value!r:.60}")
+    for part in value if isinstance(value, list | tuple) else [value]:
+        check_kept(f"{name!r}: {operator}", part)
 
 
 def _kind(value: Any) -> str:
@@ -124,7 +129,8 @@ def _sql(name: str, condition: Any, column: str) -> tuple[str, list[Any]]:
         inner = [_comparison(comparison, choice) for choice in choices]
         exists = f"EXISTS (SELECT 1 FROM json_each({column}, ?) AS e WHERE {_joined(' OR ', inner, '0')})"
         tests.append(f"NOT {exists}" if operator in ("$ne", "$nin") else exists)
-        arguments += [f'$."{name}"', *(choice for choice in choices if not isinstance(choice, bool))]
+        # json.dumps wrote the names too, and SQLite before 3.45 compares them as they are written
+        arguments += [f"$.{json.dumps(name)}", *(choice for choice in choices if not isinstance(choice, bool))]
     return _joined(" AND ", tests, "1"), arguments
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from qstore_core.errors import StoreError
 from qstore_core.store import Store, StoreEntry, StoreInfo, StoreMatch, Where
+from qstore_core.store_values import check_namespace, is_unicode
 
 
 class ThreadedStore(Store, ABC):
@@ -32,18 +33,18 @@ class ThreadedStore(Store, ABC):
     """
 
     async def upsert(self, entries: Sequence[StoreEntry], *, namespace: str = "") -> None:
-        given = list(entries)
+        given, space = list(entries), check_namespace(namespace)
         if given:
-            await asyncio.to_thread(self._upsert, given, namespace)
+            await asyncio.to_thread(self._upsert, given, space)
 
     async def query(
         self, vector: ArrayLike, *, top_k: int = 10, where: Where | None = None, namespace: str = ""
     ) -> list[StoreMatch]:
-        return await asyncio.to_thread(self._query, vector, top_k, where, namespace)
+        return await asyncio.to_thread(self._query, vector, top_k, where, check_namespace(namespace))
 
     async def fetch(self, ids: Sequence[str], *, namespace: str = "") -> dict[str, StoreEntry]:
         wanted = list(ids)
-        found = await asyncio.to_thread(self._fetch, wanted, namespace)
+        found = await asyncio.to_thread(self._fetch, wanted, check_namespace(namespace))
         return {key: found[key] for key in wanted if key in found}
 
     async def delete(
@@ -51,10 +52,13 @@ class ThreadedStore(Store, ABC):
     ) -> None:
         if ids is not None and where is not None:
             raise StoreError("delete takes ids or a filter, not both")
-        await asyncio.to_thread(self._delete, None if ids is None else list(ids), where, namespace)
+        given = None if ids is None else list(ids)
+        await asyncio.to_thread(self._delete, given, where, check_namespace(namespace))
 
     async def list_ids(self, *, prefix: str = "", namespace: str = "") -> list[str]:
-        return await asyncio.to_thread(self._list_ids, prefix, namespace)
+        if not is_unicode(prefix):
+            return []  # ids are ASCII
+        return await asyncio.to_thread(self._list_ids, prefix, check_namespace(namespace))
 
     async def describe(self) -> StoreInfo:
         return await asyncio.to_thread(self._describe)

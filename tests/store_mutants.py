@@ -373,3 +373,26 @@ class TakesAnyNumberOfMatches(StoreMutant):
 
     def _query(self, vector: Any, top_k: Any, where: Any, namespace: str) -> list[StoreMatch]:
         return super()._query(vector, min(max(1, int(top_k)), 10_000), where, namespace)
+
+
+class KnowsNamesInAsciiAlone(StoreMutant):
+    caught_by = "test_a_name_of_any_letters_is_met_by_filters"
+
+    def _delete(self, ids: Any, where: Any, namespace: str) -> None:
+        known = {name: condition for name, condition in (where or {}).items() if name.isascii()}
+        super()._delete(ids, where if where is None else known, namespace)
+
+
+class CutsTextAtNul(StoreMutant):
+    caught_by = "test_what_no_store_keeps_is_refused"
+
+    def _query(self, vector: Any, top_k: int, where: Any, namespace: str) -> list[StoreMatch]:
+        cut = {name: value.split("\0")[0] if isinstance(value, str) else value for name, value in (where or {}).items()}
+        return super()._query(vector, top_k, where if where is None else cut, namespace)
+
+
+class FailsByItsDriversWords(StoreMutant):
+    caught_by = "test_what_no_store_keeps_is_refused"
+
+    async def list_ids(self, *, prefix: str = "", namespace: str = "") -> list[str]:
+        return await super().list_ids(prefix=prefix, namespace=namespace.encode().decode())

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import mutants
 import pytest
+import size_mutants  # noqa: F401  (they add themselves to mutants.LOCAL)
 from qstore_postbox.backend import PostboxBackend
 
 from qstore_core.backend import BackendCapabilities

@@ -72,7 +72,7 @@ def test_a_right_backend_passes_and_is_described() -> None:
     assert lines[0] == ("reference: local, 12 qubits, 23 gates, exact and sampled values, seeded by draw labels, free")
     assert "passed  qubit 0 is the leftmost bit" in lines
     assert "skipped a job can be cancelled (it is a local backend: it has no jobs)" in lines
-    assert lines[-1].startswith("31 passed, 11 skipped, 0 failed in ")
+    assert lines[-1].startswith("33 passed, 11 skipped, 0 failed in ")
 
 
 def test_a_wrong_one_fails_and_the_check_says_what_is_wrong() -> None:

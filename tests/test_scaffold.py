@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 import qstore_core
 from qstore_core import cli
+from qstore_core.errors import ConfigurationError
 from qstore_core.scaffold import KINDS, make_plugin
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +45,7 @@ def test_a_package_is_whole(kind: str, tmp_path: Path) -> None:
 
 @every_kind
 def test_its_suite_passes_as_it_is(kind: str, tmp_path: Path) -> None:
-    folder = make_plugin("fresh", kind, tmp_path)
+    folder = make_plugin("test-fresh", kind, tmp_path)  # pytest looks into every class whose name begins with Test
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=folder,
@@ -71,6 +72,8 @@ def test_its_code_keeps_to_our_own_style(kind: str, tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("mock", "that of qstore's own plugin"),
+        ("compat", "would make a distribution qstore-compat, which is qstore's own"),
+        ("core", "would make a distribution qstore-core"),
         ("spsa", "reserved for what ships with qstore-core"),
         ("built-in", "reserved"),
         ("My Plugin", "cannot name a plugin; use lower-case letters"),
@@ -82,6 +85,12 @@ def test_a_name_that_no_plugin_may_have_is_refused(name: str, message: str, tmp_
     assert shown.exit_code == 2
     assert message in shown.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_every_distribution_of_the_repository_has_a_name_that_is_taken(tmp_path: Path) -> None:
+    for folder in (ROOT / "plugins").iterdir():
+        with pytest.raises(ConfigurationError, match="qstore's own"):
+            make_plugin(folder.name.removeprefix("qstore_"), "cache", tmp_path)
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:

@@ -70,6 +70,15 @@ def test_memory_bounds_what_is_kept_and_not_what_is_found(path: Path, max_memory
         assert kept <= max_memory
 
 
+def test_what_is_refused_today_and_was_kept_once_comes_back(path: Path) -> None:
+    run(SqliteStore(path).upsert([StoreEntry("a", [1, 2], {"größe": 1})]))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE entries SET metadata = ?", (r'{"gr\u00f6\u00dfe": 1, "n": "a\u0000b"}',))
+    store = SqliteStore(path)
+    assert run(store.fetch(["a"]))["a"].metadata == {"größe": 1, "n": "a\0b"}
+    assert [match.metadata["n"] for match in run(store.query([1, 2], where={"größe": 1}))] == ["a\0b"]
+
+
 WRITE = """
 import asyncio, os, sys
 from qstore_core import SqliteStore, StoreEntry

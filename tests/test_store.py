@@ -66,16 +66,43 @@ def test_a_zero_vector_is_near_to_nothing() -> None:
     assert scores_of(np.zeros((1, 3), np.float32), np.ones(3, np.float32), "cosine").tolist() == [0]
 
 
-VALUES: list[Any] = ["a", "b", "1", "true", 0, 1, 2, 2.5, -1, True, False]
-NAMES = ["x", "y", "two words", "a.b", "$"]
+@pytest.mark.parametrize(
+    "metadata",
+    [{"n": "a\0b"}, {"a\0b": 1}, {"n": ["a", "\0"]}, {"n": "\ud800"}, {"\udfff": 1}, {"n": 2**63}, {"n": -(10**400)}],
+)
+def test_what_a_store_would_cut_or_round_is_refused(metadata: dict[str, Any]) -> None:
+    with pytest.raises(StoreError, match=r"entry 'a': metadata .*(without NUL and lone|whole numbers of 64 bits)"):
+        StoreEntry("a", [1.0], metadata)
+    assert StoreEntry.kept("a", [1.0], metadata).metadata == metadata  # an older file may have it
+
+
+TEXTS = ["a", "b", "1", "é", "\\", "", "\t", "😀"]
+VALUES: list[Any] = [
+    *TEXTS,
+    "true",
+    0,
+    1,
+    2,
+    2.5,
+    -1,
+    2**63 - 1,
+    -(2**63),
+    2**53 + 1,
+    2.0**53,
+    1e300,
+    -0.0,
+    True,
+    False,
+]
+NAMES = ["x", "y", "two words", "a.b", "größe", "back\\slash", "tab\t", "line\n", "emoji😀", "it's", "[0]", "", "\x7f"]
 
 
 def random_metadata(rng: np.random.Generator) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in NAMES[:4]:
+    for name in NAMES:
         kind = rng.integers(4)
         if kind == 1:
-            found[name] = [str(text) for text in rng.choice(["a", "b", "1"], size=rng.integers(0, 3))]
+            found[name] = [str(text) for text in rng.choice(TEXTS, size=rng.integers(0, 3))]
         elif kind > 1:
             found[name] = VALUES[rng.integers(len(VALUES))]
     return found
@@ -85,7 +112,7 @@ def random_filter(rng: np.random.Generator, depth: int = 2) -> dict[str, Any]:
     if depth and rng.random() < 0.3:
         parts = [random_filter(rng, depth - 1) for _ in range(rng.integers(1, 4))]
         return {("$and", "$or")[rng.integers(2)]: parts}
-    return {NAMES[rng.integers(4)]: random_condition(rng) for _ in range(rng.integers(1, 3))}
+    return {NAMES[rng.integers(len(NAMES))]: random_condition(rng) for _ in range(rng.integers(1, 3))}
 
 
 def random_condition(rng: np.random.Generator) -> Any:
@@ -95,7 +122,7 @@ def random_condition(rng: np.random.Generator) -> Any:
     if operator in ("$eq", "$ne", ""):
         value = VALUES[rng.integers(len(VALUES))]
         return {operator: value} if operator else value
-    return {operator: [0, 1, 2, 2.5][rng.integers(4)]}
+    return {operator: [value for value in VALUES[9:] if not isinstance(value, bool)][rng.integers(10)]}
 
 
 def test_sql_lets_through_what_python_does() -> None:
@@ -132,8 +159,13 @@ def test_sql_lets_through_what_python_does() -> None:
         {"a": None},
         {"a": [1]},
         {"$and": [{"a": {"$near": 1}}]},
+        {"a": "a\0"},
+        {"a\0": 1},
+        {"\ud800": 1},
+        {"a": {"$in": ["\ud800"]}},
+        {"a": {"$gt": 2**63}},
     ],
-    ids=str,
+    ids=ascii,
 )
 def test_a_filter_that_means_nothing_is_refused(where: Any) -> None:
     with pytest.raises(StoreError):

@@ -41,6 +41,8 @@ KINDS: Mapping[str, PluginKind] = MappingProxyType(
 )
 """The kinds of plugins by the name that `qstore new-plugin --kind` takes."""
 
+_NO_PLUGINS = ("compat", "core")  # of the distributions `qstore-...` that are qstore's own
+
 
 def make_plugin(name: str, kind: str, parent: Path) -> Path:
     """Write a plugin's package into a new folder `qstore_<name>` of `parent`; returns the folder.
@@ -79,6 +81,10 @@ def _check(name: str) -> None:
         raise ConfigurationError(str(error)) from error
     if name in FIRST_PARTY:
         raise ConfigurationError(f"plugin name {name!r} is that of qstore's own plugin; choose another")
+    if name in _NO_PLUGINS:
+        raise ConfigurationError(
+            f"plugin name {name!r} would make a distribution qstore-{name}, which is qstore's own; choose another"
+        )
 
 
 def _values(name: str, kind: PluginKind) -> dict[str, str]:

@@ -9,7 +9,7 @@ from math import isfinite
 
 import numpy as np
 
-from qstore_core.backend import JobState, LocalBackend, RemoteBackend
+from qstore_core.backend import JobState, LocalBackend, Prices, RemoteBackend
 from qstore_core.batch import CircuitBatch
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.cost import Cost
@@ -97,7 +97,7 @@ class ContractChecks(BackendChecks):
             raise CheckFailedError(f"metadata {result.metadata!r} is not JSON: {error}") from error
 
     def test_prices_count_what_is_run(self, make_backend: Factory) -> None:
-        """A price has the batch's circuits, shots and one job, and its low reading is no more than its high one."""
+        """A price has the batch's circuits, shots and one job, and is not 0 where prices are declared."""
         bench = self.bench(make_backend)
         for rows in (1, 5):
             batch = _small(bench, rows=rows, shots=bench.best_shots)
@@ -110,6 +110,8 @@ class ContractChecks(BackendChecks):
                 bench.able.prices is not None or price.usd_high == 0.0,
                 f"price says {price.usd_high:g} USD and capabilities.prices is None, which means that it is free",
             )
+        for shots in {bench.best_shots, bench.sampled_shots} if bench.able.sampled else {None}:
+            _check_declared(bench, _small(bench, rows=2, shots=shots))
 
     def test_prices_grow_with_the_work(self, make_backend: Factory) -> None:
         """More rows, more shots or another batch in the job never cost less, and one job no more than two."""
@@ -136,6 +138,18 @@ class ContractChecks(BackendChecks):
                 alone.usd_high - 1e-9 <= both.usd_high <= 2 * alone.usd_high + 1e-9,
                 f"one job with two batches costs {both.usd_high:g} USD, and one with either of them {alone.usd_high:g}",
             )
+
+
+def _check_declared(bench: Bench, batch: CircuitBatch) -> None:
+    """Fail where the declared prices make a batch cost something, and `price` says that it is free."""
+    prices = bench.able.prices or Prices()
+    declared = prices.per_job + prices.per_circuit * batch.n_circuits + prices.per_shot * batch.n_shots
+    price = bench.backend.price(bench.compile(batch), batch)
+    require(
+        price.usd_high > 0 or not declared > 0,
+        f"price says 0 USD for {batch.n_rows} rows of {batch.shots} shots, and by capabilities.prices they cost "
+        f"{declared:g} USD: no budget would hold",
+    )
 
 
 def _impossible(bench: Bench) -> list[tuple[str, CircuitBatch]]:

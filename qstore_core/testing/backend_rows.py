@@ -19,6 +19,8 @@ from qstore_core.testing.suite import BackendChecks, Factory
 _SPLITTING = 1e-12
 """How far the values of a row may move with what is run beside it."""
 
+_MANY = 300
+
 
 class RowChecks(BackendChecks):
     """A row's result is that of its own angles and its own label, whatever is run before, beside or after it."""
@@ -32,6 +34,17 @@ class RowChecks(BackendChecks):
         (result,) = bench.run(batch)
         require(result.n_rows == 23, f"a batch of 23 rows came back with {result.n_rows}")
         bench.compare(batch, result, "23 rows of different angles")
+
+    def test_hundreds_of_rows_come_back_in_their_order(self, make_backend: Factory) -> None:
+        """As many as one call may have, up to 300: engines divide a batch that is too large for their memory."""
+        bench = self.bench(make_backend)
+        if bench.is_remote:
+            skip("it is a remote backend, where hundreds of circuits cost time and money")
+        circuit = _turning(bench)
+        rows = min(_MANY, bench.able.max_circuits_per_job or _MANY)
+        angles = np.random.default_rng(29).normal(scale=2.0, size=(rows, circuit.structure.n_angles))
+        batch = bench.batch(circuit, _observables(circuit, "Z"), shots=bench.best_shots, angles=angles)
+        bench.compare(batch, bench.run(batch)[0], f"{rows} rows of different angles")
 
     def test_a_row_does_not_depend_on_those_beside_it(self, make_backend: Factory) -> None:
         """Rows alone, together and in another order give the same."""

@@ -23,6 +23,11 @@ from qstore_core.testing.suite import BackendChecks, Factory
 
 _ANGLES = (0.0, 0.7, -1.9, 7.3)  # 7.3: an angle is not taken modulo anything but what the gate itself repeats after
 
+_MEANS = (-0.9, 0.1, 0.9, -0.5, 0.5, -0.1)
+"""Of Z on the qubits of a product state: neighbours differ by more than the noise of most devices, and 1000 shots."""
+
+_TURNS = (("ry",), ("rx",), ("h", "rz", "h"), ("h", "p", "h"), ("sx", "rz", "sx"), ("sx", "p", "sx"))
+
 
 class ValueChecks(BackendChecks):
     """Expectation values and probabilities against an exact reference, to a tolerance that follows the shots."""
@@ -49,6 +54,21 @@ class ValueChecks(BackendChecks):
         batches.append(bench.batch(circuit, observables, shots=bench.best_shots))
         for batch, result in zip(batches, bench.run(*batches), strict=True):
             bench.compare(batch, result, f"{batch.observables} with qubit {n_qubits - 1} flipped")
+
+    def test_a_wider_register_keeps_its_qubits_apart(self, make_backend: Factory) -> None:
+        """Six qubits, each 1 with a probability of its own: no two are exchanged, in the register and in its parts."""
+        bench = self.bench(make_backend)
+        n_qubits = bench.width(len(_MEANS))
+        circuit = _product(bench, n_qubits)
+        each = [PauliSum.of(PauliString({qubit: "Z"})) for qubit in range(n_qubits)]
+        whole, parts = batches = [bench.batch(circuit, measured, shots=bench.best_shots) for measured in (None, each)]
+        results = bench.run(*batches)
+        for batch, result in zip(batches, results, strict=True):
+            bench.compare(batch, result, f"a product state of {n_qubits} qubits")
+        bits = np.arange(2**n_qubits)[:, None] >> np.arange(n_qubits)[::-1] & 1
+        found, wanted = 1 - 2 * frequencies(whole, results[0]) @ bits, reference.expectations(parts)
+        tolerance = bench.tolerance(parts) * (2**n_qubits if whole.shots is None else 1)
+        require_close(found, wanted, tolerance, f"the mean of each of {n_qubits} qubits")
 
     def test_every_declared_gate_is_the_one_of_that_name(self, make_backend: Factory) -> None:
         """Each gate, on its qubits in every order, between random rotations, in X, Y and Z."""
@@ -128,6 +148,11 @@ class ValueChecks(BackendChecks):
             batch = bench.batch(QuantumCircuit(1), batch.observables, shots=bench.sampled_shots)
         (result,) = bench.run(batch)
         require_close(estimates(batch, result).values, [[2.5]], 1e-12, "2.5 times the identity")
+        if bench.able.adjoint and isinstance(bench.backend, LocalBackend):
+            call = bench.backend.value_and_gradient(batch, bench.compile(batch), np.ones_like)
+            gradients = asyncio.run(call).angle_gradients
+            require(gradients is not None, "value_and_gradient of a constant has no angle_gradients")
+            require_close(np.asarray(gradients), np.zeros_like(batch.angles), 1e-12, "the derivatives of a constant")
 
     def test_adjoint_gradients_are_the_derivatives(self, make_backend: Factory) -> None:
         """`gradient` against differences of the reference; an error where the capabilities say that there is none."""
@@ -204,6 +229,18 @@ def _trials(bench: Bench, name: str) -> list[_Trial]:
             angles[:, before.structure.n_angles] = _ANGLES
         trials.append(_Trial(f"gate {name!r} on qubits {qubits}", circuit, angles))
     return trials
+
+
+def _product(bench: Bench, n_qubits: int) -> QuantumCircuit:
+    """A circuit on single qubits that turns each otherwise, by the gates that there are; else some are flipped."""
+    circuit = QuantumCircuit(n_qubits)
+    names = next((names for names in _TURNS if set(names) <= bench.able.gates), ())
+    for qubit in range(n_qubits):
+        for name in names:
+            circuit = circuit.append(name, qubit, float(np.arccos(_MEANS[qubit])) if GATES[name].has_angle else None)
+        if not names and qubit in (0, 1, 3):
+            circuit = bench.flip(circuit, qubit)
+    return circuit
 
 
 def _paulis(n_qubits: int) -> tuple[PauliSum, ...]:

@@ -44,6 +44,8 @@ _MEANINGLESS: tuple[dict[str, Any], ...] = (
     {"a": {"$gt": "b"}},
     {"a": None},
 )
+_NAMES = ("größe", "back\\slash", "two words", "a.b", "it's", "[0]", "tab\t", "line\n", "emoji😀", "")
+_NEVER_KEPT: tuple[Any, ...] = ("a\0b", "\ud800", 2**63, -(2**63) - 1)
 _QUERY = [1.0, 0.0, 0.0, 0.0]
 
 
@@ -144,6 +146,38 @@ class StoreSuite:
             for where in _MEANINGLESS:
                 with must_refuse(StoreError, f"the filter {where}"):
                     asyncio.run(store.query(_QUERY, where=where))
+
+    def test_a_name_of_any_letters_is_met_by_filters(self, make_store: Factory) -> None:
+        """Letters that are no ASCII, a backslash, a tab: in queries, and in deletions, which would else drop all."""
+        entries = [
+            StoreEntry(f"n{n}", [n, 1, 0, 0], dict.fromkeys(_NAMES, (n, "é\\", ["é", "\t"])[n])) for n in range(3)
+        ]
+        with _opened(make_store(4)) as store:
+            asyncio.run(store.upsert(entries))
+            for name in _NAMES:
+                for where in ({name: 0}, {name: "é\\"}, {name: "\t"}, {name: {"$ne": "é"}}, {name: {"$lt": 1}}):
+                    wanted = {entry.id for entry in entries if matches(where, entry.metadata)}
+                    found = asyncio.run(store.query(_QUERY, where=where))
+                    _same({match.id for match in found}, wanted, f"the filter {where}")
+                asyncio.run(store.delete(where={name: {"$nin": [0, "é\\", "é"]}}))
+                _same(len(asyncio.run(store.list_ids())), 3, f"the entries left after a deletion by {name!r} of none")
+
+    def test_what_no_store_keeps_is_refused(self, make_store: Factory) -> None:
+        """A filter with a NUL, a lone surrogate or a number beyond 64 bits; a namespace that is no Unicode."""
+        with _filled(make_store) as store:
+            for value in _NEVER_KEPT:
+                named = [{value: 1}] if isinstance(value, str) else []
+                for where in ({"group": value}, {"group": {"$in": ["a", value]}}, *named):
+                    with must_refuse(StoreError, f"the filter {where}"):
+                        asyncio.run(store.query(_QUERY, where=where))
+                    with must_refuse(StoreError, f"the deletion by {where}"):
+                        asyncio.run(store.delete(where=where))
+            for attempt in (store.list_ids, store.delete):
+                with must_refuse(StoreError, "a lone surrogate as a namespace"):
+                    asyncio.run(attempt(namespace="\ud800"))
+            with must_refuse(StoreError, "an entry in a namespace that is a lone surrogate"):
+                asyncio.run(store.upsert(labelled(1), namespace="\ud800"))
+            _same(len(asyncio.run(store.list_ids())), 12, "the entries left when none was to be deleted")
 
     def test_an_id_is_there_once(self, make_store: Factory) -> None:
         """The later entry counts, also within one call."""

@@ -23,7 +23,7 @@ from qstore_core.batch import BatchResult, CircuitBatch, Shifts
 from qstore_core.circuit import QuantumCircuit
 from qstore_core.errors import ConfigurationError
 from qstore_core.gates import GATES
-from qstore_core.observables import PauliSum
+from qstore_core.observables import PauliString, PauliSum
 from qstore_core.randomness import StepKey
 from qstore_core.sampling import sample
 
@@ -225,6 +225,18 @@ class TestRows:
         batch = CircuitBatch(circuit.structure, rows_of(circuit, rng), (PauliSum.of("Z1"),))
         found, wanted = (execute(MockBackend(accelerator=name, **options), batch) for name in ("numba", None))
         np.testing.assert_array_equal(found.expectations, wanted.expectations)
+
+
+class TestConstants:
+    @pytest.mark.parametrize("accelerator", [None, pytest.param("numba", marks=with_numba)])
+    def test_gradients_of_constants_are_zero(self, accelerator: str | None, differentiate: Differentiate) -> None:
+        circuit, backend = layered(2, 1, "ry"), MockBackend(accelerator=accelerator)
+        batch = CircuitBatch(circuit.structure, np.ones((3, 2)), (PauliSum.of(PauliString("", 2.0)),))
+        np.testing.assert_array_equal(differentiate(backend, batch, np.ones((3, 1))), np.zeros((3, 2)))
+        program = backend.compile(batch.structure, batch.groups)
+        found = asyncio.run(backend.value_and_gradient(batch, program, np.sin))
+        np.testing.assert_array_equal(found.expectations, np.full((3, 1), 2.0))
+        np.testing.assert_array_equal(found.angle_gradients, np.zeros((3, 2)))
 
 
 class TestOption:

@@ -281,6 +281,19 @@ class TestShifts:
         for mine, theirs in zip(found.counts, wanted.counts, strict=True):
             assert mine.to_dicts() == theirs.to_dicts()
 
+    def test_in_single_precision_they_move_hardly_a_shot(self, execute: Execute, rng: np.random.Generator) -> None:
+        circuit, shots = layered(3, 2), 20_000
+        angles, shifts = self.shifted(circuit, rng)
+        labels = StepKey(3).draws(sample=np.arange(len(angles)))
+        known = CircuitBatch(circuit.structure, angles, None, shots, labels, shifts)
+        backend = MockBackend(precision="single")
+        found, wanted = (
+            (execute(backend, each).counts or ())[0].to_dicts() for each in (known, replace(known, shifts=None))
+        )
+        rows = zip(found, wanted, strict=True)
+        moved = sum(abs(mine.get(key, 0) - row.get(key, 0)) for mine, row in rows for key in {*mine, *row}) / 2
+        assert moved < 1e-5 * shots * len(angles)  # as often as values of an error of about 1e-6 let a shot move
+
     def test_angles_that_are_no_such_shifts_are_refused(self, rng: np.random.Generator) -> None:
         circuit = layered(2, 1)
         angles, shifts = self.shifted(circuit, rng)

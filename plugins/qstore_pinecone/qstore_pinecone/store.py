@@ -137,7 +137,7 @@ class PineconeStore(ThreadedStore):
             with self._service.explained("fetch entries"):
                 answer = found.index.fetch(ids=ids[first : first + _MOST_IDS], namespace=namespace)
             for key, vector in answer.vectors.items():
-                fetched[key] = StoreEntry(key, vector.values, _plain(vector.metadata))
+                fetched[key] = StoreEntry.kept(key, vector.values, _plain(vector.metadata))
         return fetched
 
     def _delete(self, ids: list[str] | None, where: Where | None, namespace: str) -> None:
@@ -206,6 +206,6 @@ def _batches(entries: list[StoreEntry]) -> Iterator[list[dict[str, Any]]]:
 def _plain(metadata: Any) -> dict[str, Any]:
     """Metadata as Python's own values; Pinecone keeps every number as a float."""
     return {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        name: int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**63 else value
         for name, value in dict(metadata or {}).items()
     }

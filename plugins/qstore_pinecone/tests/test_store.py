@@ -142,3 +142,11 @@ def test_a_service_that_is_gone_is_told_and_used_again_when_it_is_back() -> None
         run(store.upsert(labelled(2)))
         assert run(store.list_ids()) == ["entry-000", "entry-001"]
         run(store.close())
+
+
+def test_what_was_fetched_can_be_kept_again_though_its_number_is_large(make_store: MakeStore) -> None:
+    store = make_store(2)
+    run(store.upsert([StoreEntry("a", [1, 2], {"large": 1e25, "n": 3})]))
+    entry = run(store.fetch(["a"]))["a"]
+    assert repr(dict(sorted(entry.metadata.items()))) == "{'large': 1e+25, 'n': 3}"
+    run(store.upsert([StoreEntry("b", entry.vector, entry.metadata)]))
