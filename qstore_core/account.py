@@ -52,7 +52,9 @@ class Account:
             spent, kept, needed = (getattr(part, name) for part in (self.spent, self.kept, cost))
             if limit is None:
                 continue
-            if not needed and spent and not spent <= limit - _ROUNDING:
+            # no price foretells seconds; of the rest nothing is needed where it says so
+            most = limit - _ROUNDING if entry.name == "seconds" and spent else limit + _ROUNDING
+            if not needed and not spent <= most:
                 raise BudgetExceededError(
                     f"the budget is {words_of(entry.name, limit)}: {_amount(entry.name, spent)} spent or reserved, and "
                     "what the next batch takes of it is not known before it ran"

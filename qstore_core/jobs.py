@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -37,6 +37,10 @@ T = TypeVar("T")
 
 class _StoppedError(Exception):
     """A job is not sent any more, because it was to be cancelled or because another one failed."""
+
+
+class _UnusableError(JobFailedError):
+    """A job is done and its results cannot be used; another would cost as much and may be no better."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -243,7 +247,8 @@ class JobRunner:
             return
         batches = decode_batches(blob)
         compiled = tuple(self.backend.compile(batch.structure, batch.groups) for batch in batches)
-        await self._collect(token, job_id, Job(record.label, batches, compiled), price)
+        with suppress(_UnusableError):  # it was said, and others need not wait for it
+            await self._collect(token, job_id, Job(record.label, batches, compiled), price)
 
     async def _located(self, record: JobRecord) -> str | None:
         """The provider's id of an open job; None, and its record closed, when the provider never accepted it."""
@@ -317,7 +322,8 @@ class JobRunner:
         except BackendError as error:
             unusable = f"its results cannot be used: {error}"
             cost = await self._cost(job_id, price)
-            return self._failed(token, job_id, job.label, price, cost, JobState.FAILED, unusable)
+            message = self._failed(token, job_id, job.label, price, cost, JobState.FAILED, unusable)
+            raise _UnusableError(f"{message}; resuming the run sends it again, and pays for it again") from error
         cost = await self._cost(job_id, price)
         self.journal.finished(token, rows, cost)
         self.account.settle(price, cost)

@@ -9,11 +9,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qstore_core.archive import write_atomically
 from qstore_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from qstore_core.errors import RunDirectoryError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +51,25 @@ class RunDirectory:
         """Where the journal of remote jobs lies."""
         return self.path / "journal.sqlite"
 
+    def lock(self) -> FileLock:
+        """A lock on the directory, which whoever has it may take several times, from any thread."""
+        from filelock import FileLock  # here, because a run that is not kept needs no lock
+
+        return FileLock(self.path / "run.lock", timeout=0, thread_local=False)
+
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, lock: FileLock | None = None) -> Iterator[None]:
         """Keep other processes, and other trainers of this one, from writing here at the same time.
+
+        Args:
+            lock: What `lock` gave, for several who may; None: another one.
 
         Raises:
             RunDirectoryError: Another one is writing here, or the directory cannot be written.
         """
-        from filelock import FileLock, Timeout  # here, because a run that is not kept needs no lock
+        from filelock import Timeout
 
-        lock = FileLock(self.path / "run.lock", timeout=0)
+        lock = self.lock() if lock is None else lock
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()

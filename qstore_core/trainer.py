@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Sized
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
@@ -88,7 +87,6 @@ class QuantumTrainer:
         self._run: Run | None = None
         self._batch_manager: CircuitBatchManager | None = None
         self._beside = Beside()
-        self._training = threading.Lock()
 
     @known_keywords
     async def train(
@@ -124,7 +122,7 @@ class QuantumTrainer:
         recipe, around = await self._prepare(model, data_loader, val_loader)
         run = self._run_of(model)
         directory = self._beside.directory(around) if run is None else run.directory
-        with only_one(self._training), nullcontext() if directory is None else directory.locked():
+        with only_one(self._beside.training), self._beside.locked_alone(directory):
             run = self._begin(recipe, around, directory, data_loader, resume=resume)
             last = wanted + (0 if resume else run.state.epoch)
             run.executor.account.kept = self._keep
@@ -288,10 +286,10 @@ class QuantumTrainer:
 
         >>> QuantumTrainer().save()  # no run yet: nothing to write
         """
-        if self._run is not None and self._run.directory is not None:
-            with self._run.directory.locked():
-                self._run.adopt_parameters()
-                self._run.save()
+        if (run := self._run) is not None:
+            with self._beside.locked(run.directory):
+                run.adopt_parameters()
+                run.save()
 
     def reset(self) -> None:
         """Forget the run: its model gets its initial parameters back, and the next `train` starts afresh."""
@@ -311,7 +309,7 @@ class QuantumTrainer:
         made = make_recipe(model, self.config, labels_are_classes=is_classes(y), n_steps=n_steps)
         recipe = made if run is None else run.recipe
         recipe.check(x, y, around.backend.capabilities)
-        if val_loader is not None:
+        if isinstance(val_loader, ArrayLoader | list | tuple):  # others may not like to be begun and left
             check_labelled(model, *await samples_at_hand(val_loader), regression=recipe.regression)
         simulator_for(model, self.config)
         return recipe, around
@@ -323,10 +321,11 @@ class QuantumTrainer:
         recipe.model.regression = recipe.regression
         if run is None:
             data = loader.digest if isinstance(loader, ArrayLoader) else None
-            before = self._beside.hand_over()
-            self._run = run = begin_run(recipe, around, directory, data, resume=resume, before=before)
+            run = begin_run(recipe, around, directory, data, resume=resume, before=self._beside.unrecorded)
+            self._beside.begun()
         else:
             run.adopt_parameters()
+        self._run = run
         return run
 
     def _recorded(self, run: Run, loader: Loader, last: int) -> AbstractAsyncContextManager[None]:
@@ -381,13 +380,15 @@ class QuantumTrainer:
     async def _executing(self, model: QuantumModel) -> AsyncIterator[Executor]:
         """Where circuits of a model run that are no steps: on the run's account, or on the one beside it."""
         run = self._run_of(model)
-        around = None if run is not None else await self._around(model)
-        if around is None or (self._run is not None and self._run.executor.backend is around.backend):
-            assert self._run is not None
-            yield self._run.executor
-        else:
-            with self._beside.executor(around) as executor:
-                yield executor
+        if run is None:
+            around = await self._around(model)
+            if self._run is None or self._run.executor.backend is not around.backend:
+                with self._beside.executor(around) as executor:
+                    yield executor
+                return
+            run = self._run  # of another model, on the same account
+        with self._beside.executor_of(run) as executor:
+            yield executor
 
     async def _around(self, model: QuantumModel) -> Surroundings:
         require_model(model)

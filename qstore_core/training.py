@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, fields, replace
 from math import sqrt
 from typing import Any, Self, TypeAlias
@@ -318,7 +319,7 @@ def make_recipe(
     )
 
 
-async def batches_of(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Batch]:
+async def batches_of(loader: Loader, epoch: int, seed: int) -> AsyncGenerator[Batch]:
     """The batches of one epoch from any kind of loader.
 
     Raises:
@@ -333,19 +334,25 @@ async def batches_of(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Bat
             "y) batches, an ArrayLoader, or an object whose __iter__ or __aiter__ begins anew each time"
         )
     empty = True
-    async for batch in _iterate(loader, epoch, seed):
-        empty = False
-        if not isinstance(batch, tuple | list) or len(batch) != 2:
-            raise DataError(f"a loader gives (x, y) pairs, not {type(batch).__name__}")
-        yield data_array("inputs", batch[0]), data_array("labels", batch[1])
+    async with aclosing(_iterate(loader, epoch, seed)) as given:
+        async for batch in given:
+            empty = False
+            if not isinstance(batch, tuple | list) or len(batch) != 2:
+                raise DataError(f"a loader gives (x, y) pairs, not {type(batch).__name__}")
+            yield data_array("inputs", batch[0]), data_array("labels", batch[1])
     if empty:
         raise DataError("there are no samples in the data: the loader gave no batches")
 
 
-async def _iterate(loader: Loader, epoch: int, seed: int) -> AsyncIterator[Batch]:
+async def _iterate(loader: Loader, epoch: int, seed: int) -> AsyncGenerator[Batch]:
     if isinstance(loader, AsyncIterable):
-        async for batch in loader:
-            yield batch
+        given = aiter(loader)
+        try:
+            async for batch in given:
+                yield batch
+        finally:
+            if isinstance(given, AsyncGenerator):  # which may hold a file until it is closed
+                await given.aclose()
         return
     for batch in loader.epoch(epoch, seed) if isinstance(loader, ArrayLoader) else loader:
         yield batch
@@ -358,6 +365,7 @@ async def samples_at_hand(loader: Loader) -> Batch:
 
 async def first_batch(loader: Loader) -> Batch:
     """The first batch that a loader gives."""
-    async for batch in batches_of(loader, 0, 0):
-        return batch
+    async with aclosing(batches_of(loader, 0, 0)) as batches:
+        async for batch in batches:
+            return batch
     raise AssertionError("batches_of raises when there is none")

@@ -68,6 +68,15 @@ def test_what_no_price_foretells_is_refused_once_the_limit_is_reached() -> None:
         account.reserve(unknown)
 
 
+def test_what_takes_nothing_of_a_limit_that_was_reached_may_be_run() -> None:
+    account = Account(Budget(usd=0.3, shots=1000))
+    account.reserve(BATCH)
+    account.reserve(Cost(circuits=1))
+    account.settle(Cost(), Cost(usd_high=0.1))
+    with pytest.raises(BudgetExceededError, match="spent or reserved, and what the next batch takes"):
+        account.reserve(Cost(circuits=1))
+
+
 def test_what_is_free_may_be_run_with_a_budget_of_nothing() -> None:
     account = Account(Budget(usd=0))
     account.reserve(Cost(circuits=10))

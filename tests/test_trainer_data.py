@@ -231,3 +231,23 @@ def test_a_scaler_of_other_data_is_told_of(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.text == ""
     QuantumTrainer(settings(epochs=1), progress=False).fit(model, 100 * X + 50, Y)
     assert "96% of the scaled inputs are beyond half a turn and were cut to it" in caplog.text
+
+
+def test_loaders_are_closed_and_those_for_validation_are_not_begun_before() -> None:
+    events: list[str] = []
+
+    class Reader:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def __aiter__(self) -> AsyncIterator[Any]:
+            events.append(f"open {self.name}")
+            try:
+                yield X[:6], Y[:6]
+                yield X[6:], Y[6:]
+            finally:
+                events.append(f"close {self.name}")
+
+    trainer = QuantumTrainer(settings(epochs=1), progress=False)
+    asyncio.run(trainer.train(new_model(), Reader("x"), Reader("v")))
+    assert events == [f"{what} {name}" for name in "xxv" for what in ("open", "close")]

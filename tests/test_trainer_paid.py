@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_backends import Remote
+from fake_backends import Remote, Watched
 from training_runs import X, Y, new_model, settings
 
 from qstore_core import ArrayLoader, Budget, BudgetExceededError, ConfigurationError, Prices, QuantumTrainer
 from qstore_core.checkpoint import load_checkpoint
+from qstore_core.errors import CheckpointError
 from qstore_core.journal import Journal
+from qstore_core.preprocessing import FeatureScaler
 from qstore_core.run import Run
 from qstore_core.training import TrainingMetrics
 
@@ -83,6 +85,63 @@ class TestOneCap:
         with pytest.raises(BudgetExceededError):
             other.evaluate(new_model(backend), X, Y)
         assert backend.circuits_paid == paid + 5
+
+    def test_evaluations_between_runs_of_one_directory_are_counted_once(self, tmp_path: Path) -> None:
+        backend, spent = Watched(), []
+        for epochs in (1, 2, 3):
+            config = settings(**PAID | {"epochs": epochs}, run_directory=tmp_path, budget=Budget(circuits=10**6))
+            trainer, model = QuantumTrainer(config, progress=False), new_model(backend)
+            model.scaler = FeatureScaler.fit(X, 2)
+            trainer.predict(model, X[:1])
+            trainer.fit(model, X, Y, resume=True)
+            spent.append(trainer.spent.circuits)
+        assert spent == [25, 50, 75]
+
+    def test_a_run_that_is_refused_takes_nothing_over(self, tmp_path: Path) -> None:
+        QuantumTrainer(settings(**PAID, run_directory=tmp_path), progress=False).fit(new_model(), X, Y)  # 48 circuits
+        config = settings(**PAID | {"learning_rate": 0.3}, run_directory=tmp_path, budget=Budget(circuits=75))
+        trainer, model = QuantumTrainer(config, progress=False), new_model()
+        model.scaler = FeatureScaler.fit(X, 2)
+        for spent in (60, 72):
+            trainer.evaluate(model, X + spent / 1000, Y)
+            with pytest.raises(CheckpointError):
+                trainer.fit(model, X, Y, resume=True)
+            assert trainer.spent.circuits == spent
+        with pytest.raises(BudgetExceededError):
+            trainer.evaluate(model, X, Y)
+
+    @pytest.mark.parametrize("trained", [False, True])
+    def test_evaluations_may_overlap_and_trainers_take_turns(self, tmp_path: Path, trained: bool) -> None:
+        backend, budget = Remote(), Budget(circuits=2 * EPOCH + 40)
+        config = settings(**PAID, run_directory=tmp_path, budget=budget)
+        one, other = QuantumTrainer(config, progress=False), QuantumTrainer(config, progress=False)
+        model = new_model(backend)
+        if trained:
+            one.fit(model, X, Y)
+
+        async def both() -> None:
+            await asyncio.gather(
+                one.validate(model, ArrayLoader(X, Y, 12)), one.validate(new_model(backend), ArrayLoader(X, Y, 12))
+            )
+
+        asyncio.run(both())
+        before = backend.circuits_paid
+        other.evaluate(new_model(backend), X[:6], Y[:6])
+        one.evaluate(model, X[:5], Y[:5])
+        assert one.spent.circuits == backend.circuits_paid == before + 11
+
+    def test_no_run_begins_while_jobs_are_sent_beside_it(self, tmp_path: Path) -> None:
+        backend = Remote()
+        trainer = QuantumTrainer(settings(**PAID, run_directory=tmp_path), progress=False)
+
+        async def both() -> list[Any]:
+            first = trainer.validate(new_model(backend), ArrayLoader(X, Y, 4))
+            second = trainer.train(new_model(backend), ArrayLoader(X, Y, 4))
+            return await asyncio.gather(first, second, return_exceptions=True)
+
+        found, refused = asyncio.run(both())
+        assert "loss" in found
+        assert "an evaluation of this trainer is going on" in str(refused)
 
     def test_the_next_step_is_not_run_ahead_with_what_the_validation_needs(self, tmp_path: Path) -> None:
         with pytest.raises(BudgetExceededError, match="30 spent or reserved"):
