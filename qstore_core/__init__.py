@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -221,11 +222,23 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 
+_LOCK = RLock()
+
+
 def __getattr__(name: str) -> Any:
-    """A public name is imported when it is first used, so that a program loads only what it needs."""
-    if name not in _HOMES:
+    """A public name or a module is imported when it is first used, so that a program loads only what it needs."""
+    if name not in _HOMES and name.startswith("_"):
         raise AttributeError(f"module 'qstore_core' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"qstore_core.{_HOMES[name]}"), name)
+    module = f"qstore_core.{_HOMES.get(name, name)}"
+    with _LOCK:  # modules that import each other, begun by two threads at once, would be seen half done
+        try:
+            import_module("numpy")
+            found = import_module(module)
+        except ModuleNotFoundError as error:
+            if name in _HOMES or error.name != module:
+                raise
+            raise AttributeError(f"module 'qstore_core' has no attribute {name!r}") from None
+    value = globals()[name] = getattr(found, name) if name in _HOMES else found
     return value
 
 

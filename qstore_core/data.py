@@ -40,7 +40,7 @@ class ArrayLoader:
     def __init__(
         self, x: ArrayLike, y: ArrayLike, batch_size: int = 32, shuffle: bool = True, seed: int | None = None
     ) -> None:
-        self.x, self.y = _numbers(data_array("inputs", x)), _labels(data_array("labels", y))
+        self.x, self.y = data_array("inputs", x), data_array("labels", y)
         if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
             raise ConfigurationError(f"batch_size is a whole number of at least 1, not {batch_size!r}")
         if self.x.ndim < 1 or not len(self.x):
@@ -129,30 +129,6 @@ def train_test_split(x: ArrayLike, y: ArrayLike, *, test_fraction: float = 0.2, 
     if not len(test) or not len(train):
         raise DataError(f"{len(labels)} samples are too few to hold out {test_fraction:g} of them for testing")
     return Split(inputs[train], labels[train], inputs[test], labels[test])
-
-
-def _numbers(x: NDArray[Any]) -> NDArray[Any]:
-    """The inputs; Python objects, as mixed tables have them, as float64: a digest would be that of their addresses."""
-    if x.dtype != object:
-        return x
-    try:
-        return x.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"x holds objects that are no numbers ({error}); number them, or leave them out") from error
-
-
-def _labels(y: NDArray[Any]) -> NDArray[Any]:
-    """The labels; Python objects as what they are: whole numbers stay classes, and text is refused where it is used."""
-    if y.dtype != object:
-        return y
-    try:
-        labels = np.array(y.tolist())
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"y holds objects that are no labels ({error}); number the classes") from error
-    if labels.dtype == object:
-        wrong = next((each for each in y.ravel().tolist() if not isinstance(each, int | float | str)), y.flat[0])
-        raise DataError(f"y holds objects that are no labels, such as {wrong!r}; number the classes, or give targets")
-    return labels
 
 
 def _check_lengths(x: NDArray[Any], y: NDArray[Any]) -> None:

@@ -17,7 +17,10 @@ _OF_KEYS = ("encryption", "master", "signing", "ssh")
 """What else makes a key one that is a secret, whatever comes after it."""
 _HARMLESS_KEYS = ("column", "foreign", "group", "index", "partition", "primary", "public", "row", "sort")
 _OF_TOKENS = ("access", "api", "auth", "bearer", "refresh", "session")
-_ABOUT = ("column", "columns", "count", "env", "file", "length", "limit", "name", "path", "size", "type", "variable")
+_ABOUT = (
+    *("column", "columns", "count", "endpoint", "env", "file", "length", "limit", "name", "path", "scheme", "size"),
+    *("type", "uri", "url", "variable"),
+)
 """Last words of names that say something about a secret, and do not hold one."""
 
 
@@ -43,11 +46,22 @@ def is_secret(name: str) -> bool:
 
 
 def holds_secrets(options: object) -> bool:
-    """Whether there is a secret in options, at any depth.
+    """Whether there is a secret in options, at any depth; a bare `key` is one at the top alone.
 
     >>> holds_secrets({"auth": [{"apiKey": "..."}]}), holds_secrets({"index_name": "api_key"})
     (True, False)
+    >>> holds_secrets({"key": "..."}), holds_secrets({"schema": {"key": "text"}}), holds_secrets({"use_token": True})
+    (True, False, False)
     """
+    return _holds(options, at_top=True)
+
+
+def _holds(options: object, at_top: bool) -> bool:
     if isinstance(options, Mapping):
-        return any(is_secret(str(name)) or holds_secrets(value) for name, value in options.items())
-    return isinstance(options, list | tuple) and any(map(holds_secrets, options))
+        return any(_is_one(str(name), value, at_top) or _holds(value, False) for name, value in options.items())
+    return isinstance(options, list | tuple) and any(_holds(each, False) for each in options)
+
+
+def _is_one(name: str, value: object, at_top: bool) -> bool:
+    harmless = value is None or isinstance(value, bool) or (name.lower() == "key" and not at_top)
+    return not harmless and is_secret(name)

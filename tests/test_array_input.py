@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from fake_backends import Watched
 from training_runs import X, Y, new_model, settings
 
+from qstore_core.array_input import data_array
 from qstore_core.data import ArrayLoader, train_test_split
 from qstore_core.errors import DataError
 from qstore_core.preprocessing import FeatureScaler
@@ -49,6 +51,43 @@ def test_data_with_labels(enter: Any, x: Any, y: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         enter(QuantumTrainer(settings()), new_model(backend), x, y)
     assert not backend.jobs
+
+
+@pytest.mark.parametrize("entry", ["fit", "evaluate", "gradient", "train", "loader", "split"])
+def test_objects_that_are_whole_numbers_are_classes(entry: str) -> None:
+    trainer = QuantumTrainer(settings(epochs=1))
+    ENTRIES[entry](trainer, new_model(Watched()), X.astype(object), Y.astype(object))
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([1, 2], "int64"),
+        ([1, np.float32(2)], "float64"),
+        ([Decimal("0.5"), 1], "float64"),
+        ([2**70], "float64"),
+        ([True, False], "bool"),
+        ([np.bool_(True), 2], "int64"),
+        (["a", "bcd"], "<U3"),
+        ([], "float64"),
+    ],
+    ids=str,
+)
+def test_objects_are_what_they_are(values: Any, dtype: str) -> None:
+    array = data_array("labels", np.array(values, dtype=object))
+    assert array.dtype == dtype
+    assert array.tolist() == values
+
+
+@pytest.mark.parametrize("values", [[None, 1], ["a", 1], [0.5, "red"], [b"a"], [{}], [10**400]], ids=["None", *"abcde"])
+def test_other_objects_are_refused(values: Any) -> None:
+    with pytest.raises(DataError, match=r"^labels hold "):
+        data_array("labels", np.array(values, dtype=object))
+
+
+def test_complex_numbers_among_objects_are_refused() -> None:
+    with pytest.raises(DataError, match=COMPLEX):
+        data_array("labels", np.array([1, 2j], dtype=object))
 
 
 @pytest.mark.parametrize("scaled", [False, True])

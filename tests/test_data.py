@@ -97,9 +97,9 @@ class TestArrayLoader:
         assert loader.digest == ArrayLoader(X, np.array(labels, dtype=object)).digest
 
     def test_objects_that_are_no_numbers_are_refused(self) -> None:
-        with pytest.raises(DataError, match=r"x holds objects that are no numbers \(.*'red'\); number them, or leave"):
+        with pytest.raises(DataError, match="inputs hold what is no number, such as 'red'; number it, or leave it out"):
             ArrayLoader(np.array([[0.1, "red"]] * 7, dtype=object), Y)
-        with pytest.raises(DataError, match="y holds objects that are no labels, such as None; number the classes"):
+        with pytest.raises(DataError, match="labels hold what is no number, such as None; number it"):
             ArrayLoader(X, np.array([None, *range(6)], dtype=object))
 
 

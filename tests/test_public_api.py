@@ -47,6 +47,46 @@ def test_a_name_that_there_is_not_is_an_attribute_error() -> None:
         qstore_core.Trainer  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["_trainer", "__wrapped__", "no_such_module"])
+def test_no_module_is_made_up(name: str) -> None:
+    assert not hasattr(qstore_core, name)
+
+
+def test_modules_are_attributes_and_names_of_modules_that_fail_say_so() -> None:
+    program = """
+import sys, qstore_core
+print(qstore_core.errors.__name__, qstore_core.trainer.QuantumTrainer is qstore_core.QuantumTrainer)
+sys.modules["sqlite3"] = None
+try:
+    qstore_core.sqlite_cache
+except ImportError as error:
+    print(error.name)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["qstore_core.errors", "True", "sqlite3"]
+
+
+def test_threads_may_use_different_names_first() -> None:
+    program = """
+import threading, qstore_core
+names, failed = [name for name in qstore_core.__all__], []
+start = threading.Barrier(len(names))
+def use(name):
+    start.wait()
+    try:
+        getattr(qstore_core, name)
+    except BaseException as error:
+        failed.append(error)
+threads = [threading.Thread(target=use, args=(name,)) for name in names]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(failed)
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert done.stdout == "[]\n"
+
+
 def test_importing_the_package_alone_imports_next_to_nothing() -> None:
     program = "import sys, qstore_core; print({'numpy', 'asyncio', 'pluggy', 'click'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -26,7 +26,7 @@ HARMLESS = """
     key_columns keyless keyword keywords monkey primary_key partitionKey sort_key public_key key_prefix keyspace
     tokenizer tokenize max_tokens maxTokens tokens_per_minute token_limit token_type secretary passes n_passes bypass
     index_name environment cloud dimension host timeout author authority compass api_key_env password_file secret_name
-    accesskey_path
+    accesskey_path authorization_url token_uri tokenEndpoint authorization_scheme credentials_url
 """.split()
 
 
@@ -47,6 +47,9 @@ OPTIONS: list[dict[str, Any]] = [
     {"client-secret": "hush"},
     {"auth": {"api_key": "hush"}},
     {"pool": [{"name": "a"}, {"login": {"Password": "hush"}}]},
+    {"key": "hush"},
+    {"schema": {"key": {"api_key": "hush"}}},
+    {"use_credentials": False, "token": "hush"},
 ]
 
 
@@ -64,8 +67,18 @@ def test_options_that_are_no_json_are_not_shown_either() -> None:
     assert "hush" not in str(refused.value)
 
 
-def test_harmless_options_of_a_store_are_taken() -> None:
-    options = {"key_columns": ["a"], "tokenizer": "x", "auth": {"user": "me"}}
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"key_columns": ["a"], "tokenizer": "x", "auth": {"user": "me"}},
+        {"use_credentials": False, "auth": {"token": None}, "password": True},
+        {"fields": [{"key": "run"}]},
+        {"schema": {"key": "text"}},
+        {"authorization_url": "https://x"},
+    ],
+    ids=str,
+)
+def test_harmless_options_of_a_store_are_taken(options: dict[str, Any]) -> None:
     config = TrainingConfig(store="sqlite", store_path="a", store_options=options)
     assert config.to_dict()["store_options"] == options
 
