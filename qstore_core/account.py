@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import astuple, dataclass, field, fields
 from math import isfinite
 
@@ -9,6 +10,7 @@ from qstore_core.cost import Budget, Cost
 from qstore_core.errors import BudgetExceededError
 
 _ROUNDING = 1e-9  # sums of prices in floating point may miss a limit that they reach exactly
+_ONE_AT_A_TIME = threading.Lock()
 _UNITS = {"usd": "USD", "circuits": "circuits", "shots": "shots", "jobs": "jobs", "seconds": "s on the backend"}
 
 
@@ -39,8 +41,9 @@ class Account:
         Raises:
             BudgetExceededError: It could pass the cap; nothing is reserved.
         """
-        self.check(cost)
-        self.spent += cost
+        with _ONE_AT_A_TIME:
+            self.check(cost)
+            self.spent += cost
 
     def check(self, cost: Cost) -> None:
         """Raise `BudgetExceededError` if `cost` could pass the cap."""
@@ -77,7 +80,8 @@ class Account:
         None leaves it, for a price that is not known, and so does what cannot be a price.
         """
         if real is not None and is_possible(real):
-            self.spent = self.spent - reserved + real
+            with _ONE_AT_A_TIME:
+                self.spent = self.spent - reserved + real
 
 
 def is_possible(cost: Cost) -> bool:

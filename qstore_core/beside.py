@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,16 +22,17 @@ from qstore_core.surroundings import Surroundings
 if TYPE_CHECKING:
     from filelock import FileLock
 
+_ONE_THREAD = threading.Lock()  # evaluations may come from several threads, and share one executor
 _log = logging.getLogger("qstore")
 
 
 class Beside:
     """One account for all of it, and where jobs may cost money the journal of the run directory.
 
+    A run that begins takes over what was spent: by the journal where there is one, else as `unrecorded` says.
+
     Attributes:
         training: The run that goes on, if one does.
-
-    A run that begins takes over what was spent: by the journal where there is one, else as `unrecorded` says.
     """
 
     def __init__(self) -> None:
@@ -62,15 +65,27 @@ class Beside:
         return self._made
 
     @contextmanager
-    def locked(self, directory: RunDirectory | None) -> Iterator[bool]:
-        """Keep others from writing there, while several things of this trainer may; says whether this is the first."""
+    def locked(self, directory: RunDirectory | None, begin: Callable[[bool], object] = bool) -> Iterator[None]:
+        """Keep others from writing there, while several things of this trainer may.
+
+        Args:
+            directory: Where; None: nowhere.
+            begin: Called with whether this is the first of them, before the next may follow.
+        """
         if directory is None:
-            yield False
+            yield
             return
         lock = self._locks.setdefault(directory.path.resolve(), directory.lock())
-        first = not lock.is_locked
-        with directory.locked(lock):
-            yield first
+        with ExitStack() as held:
+            with _ONE_THREAD:
+                first = not lock.is_locked
+                held.enter_context(directory.locked(lock))
+                begin(first)
+            try:
+                yield
+            finally:
+                with _ONE_THREAD:
+                    held.close()
 
     @contextmanager
     def locked_alone(self, directory: RunDirectory | None) -> Iterator[None]:
@@ -88,18 +103,27 @@ class Beside:
     def executor(self, around: Surroundings) -> Iterator[Executor]:
         """The executor, while nobody else writes to the run directory."""
         if not isinstance(around.backend, RemoteBackend):
-            yield self._local(around)
+            with _ONE_THREAD:
+                executor = self._local(around)
+            yield executor
             return
         directory = self.directory(around)
         assert directory is not None
-        with self.locked(directory) as first:
-            yield _caught_up(self._remote(around, directory)) if first else self._remote(around, directory)
+        used: list[Executor] = []
+
+        def begin(first: bool) -> None:
+            used.append(self._remote(around, directory))
+            _catch_up(used[0], first)
+
+        with self.locked(directory, begin):
+            yield used[0]
 
     @contextmanager
     def executor_of(self, run: Run) -> Iterator[Executor]:
         """The executor of a run, while nobody else writes to its directory."""
-        with self.locked(run.directory if run.executor.is_remote else None) as first:
-            yield _caught_up(run.executor) if first else run.executor
+        directory = run.directory if run.executor.is_remote else None
+        with self.locked(directory, partial(_catch_up, run.executor)):
+            yield run.executor
 
     def begun(self) -> None:
         """A run has taken over what was spent."""
@@ -124,11 +148,10 @@ class Beside:
         return self._executor
 
 
-def _caught_up(executor: Executor) -> Executor:
-    """The executor, with all that its journal has on its account, whoever paid it."""
-    if executor.journal is not None:
+def _catch_up(executor: Executor, first: bool) -> None:
+    """Where nothing else of this trainer is at work, take over what the journal has, whoever paid it."""
+    if first and executor.journal is not None:
         executor.account.spent = executor.journal.total()
-    return executor
 
 
 def _spent_before(config: TrainingConfig) -> Cost:

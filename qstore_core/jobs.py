@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -86,6 +87,7 @@ class JobRunner:
     _to_cancel: set[str] = field(default_factory=set, init=False)
     _gates: _Gates | None = field(default=None, init=False)
     _repeater: Repeater = field(init=False)
+    _claiming: threading.Lock = field(default_factory=threading.Lock, init=False)  # tasks may be of several threads
 
     def __post_init__(self) -> None:
         self._repeater = Repeater(self.backend)
@@ -97,8 +99,9 @@ class JobRunner:
         """
         async with self._present_gates().recovering:
             for record, blob in self.journal.open_jobs():
-                # another may have closed it while this waited for the one before
-                if record.token not in self._in_hand and self.journal.is_open(record.token):
+                with self._claiming:  # another may have closed it while this waited for the one before
+                    is_free = record.token not in self._in_hand and self.journal.is_open(record.token)
+                if is_free:
                     self._check_account(record)
                     self._check_backend(record)
                     with self._handling(record.token):
@@ -168,9 +171,11 @@ class JobRunner:
                     self.account.reserve(price)
                 blob = encode_batches(job.batches)
                 backend = self.backend
-                token = self.journal.intend(
-                    job.label, attempt, backend.fingerprint, price, blob, account=backend.account
-                )
+                with self._claiming:
+                    token = self.journal.intend(
+                        job.label, attempt, backend.fingerprint, price, blob, account=backend.account
+                    )
+                    self._in_hand.add(token)
                 with self._handling(token):
                     job_id = await self._submit(token, job, price, group)
                     if job_id is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,14 @@ class TestOneCap:
         other.evaluate(new_model(backend), X[:6], Y[:6])
         one.evaluate(model, X[:5], Y[:5])
         assert one.spent.circuits == backend.circuits_paid == before + 11
+
+    def test_evaluations_may_come_from_several_threads(self, tmp_path: Path) -> None:
+        backend = Remote()
+        trainer, model = QuantumTrainer(settings(**PAID, run_directory=tmp_path), progress=False), new_model(backend)
+        with ThreadPoolExecutor(4) as pool:
+            shapes = [found.shape for found in pool.map(lambda each: trainer.outputs(model, X + each / 10), range(8))]
+        assert shapes == [(12, 2)] * 8
+        assert trainer.spent.circuits == backend.circuits_paid == 96
 
     def test_no_run_begins_while_jobs_are_sent_beside_it(self, tmp_path: Path) -> None:
         backend = Remote()
