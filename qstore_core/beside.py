@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qstore_core.backend import RemoteBackend
 from qstore_core.config import TrainingConfig
@@ -41,6 +41,9 @@ class Beside:
         self._executor: Executor | None = None
         self._loaded = Cost()
         self._locks: dict[Path, FileLock] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_locks": {}}  # a copy of a trainer has locks of its own
 
     @property
     def spent(self) -> Cost:

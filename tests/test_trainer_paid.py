@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,12 @@ def test_a_trainer_trains_one_model_at_a_time() -> None:
     assert isinstance(second, ConfigurationError)
     assert "this trainer is training already" in str(second)
     assert [epoch.epoch for epoch in asyncio.run(trainer.train(model, ArrayLoader(X, Y, 4)))] == [3, 4]
+
+
+def test_a_trainer_can_be_copied(tmp_path: Path) -> None:
+    trainer, model = QuantumTrainer(settings(run_directory=tmp_path, enable_circuit_cache=False)), new_model()
+    trainer.fit(model, X, Y)
+    assert copy.deepcopy(trainer).spent == trainer.spent
 
 
 def test_parameters_that_were_chosen_by_hand_are_saved(tmp_path: Path) -> None:
