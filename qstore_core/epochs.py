@@ -17,7 +17,7 @@ from qstore_core.errors import BackendError, BudgetExceededError
 from qstore_core.progress import Progress, progress_bar
 from qstore_core.run import Run
 from qstore_core.stream import mini_batches, size_of
-from qstore_core.tracker import StepRecord
+from qstore_core.tracker import StepRecord, cost_of_step
 from qstore_core.training import Loader, TrainingMetrics, batches_of, step_label
 
 _log = logging.getLogger("qstore")
@@ -61,14 +61,15 @@ async def train_epoch(
         more: Whether another epoch follows, so that its first step may be run while the validation is waited for.
     """
     begin = time.perf_counter()
-    done = steps = _done_before(run)
+    done = _done_before(run)
+    steps = list(done)
     async for x, y in _mini_batches(run, batches_of(loader, run.state.epoch, run.state.seed), run.state.samples_done):
         record = await _step(run, x, y)
-        steps = [*steps, {**asdict(record), "batch_samples": size_of((x, y))}]
+        steps.append({**asdict(record), "batch_samples": size_of((x, y))})
         bar.step(record.loss, run.spent)
         await asyncio.sleep(0)  # lets Ctrl-C and other tasks in, between two steps
     validation: Mapping[str, float] = {}
-    taken = sum(map(_cost_of, steps), Cost())
+    taken = sum(map(cost_of_step, steps), Cost())
     if validate is not None:
         ahead = _run_ahead(run, loader) if more else asyncio.sleep(0)
         validation, run.validation_cost = await _together(_validated(run, validate), ahead)
@@ -101,10 +102,6 @@ def _done_before(run: Run) -> list[dict[str, Any]]:
     records = run.directory.steps(run.state.epoch + 1)
     done = [record for record in records if record["step"] <= run.state.step and record["loss"] is not None]
     return [{"batch_samples": record["samples"], **record} for record in done]
-
-
-def _cost_of(step: Mapping[str, Any]) -> Cost:
-    return Cost(step["usd"], step["usd"], step["circuits"], step["shots"], step["jobs"])
 
 
 async def _validated(run: Run, validate: Validation) -> tuple[Mapping[str, float], Cost]:

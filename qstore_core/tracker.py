@@ -35,6 +35,15 @@ class StepRecord:
     usd: float
 
 
+def cost_of_step(record: Mapping[str, Any]) -> Cost:
+    """What a step took, of a `StepRecord` as a dict or a line of metrics.jsonl.
+
+    >>> cost_of_step({"usd": 0.5, "circuits": 10, "shots": 1000, "jobs": 1}).usd_high
+    0.5
+    """
+    return Cost(record["usd"], record["usd"], record["circuits"], record["shots"], record["jobs"])
+
+
 @dataclass(slots=True, eq=False)
 class Meter:
     """What was run inside one block."""

@@ -14,6 +14,7 @@ from qstore_core.cli.tables import table
 from qstore_core.cost import Cost
 from qstore_core.errors import RunDirectoryError
 from qstore_core.run_directory import RunDirectory
+from qstore_core.tracker import cost_of_step
 
 _KIND = ("method", "samples", "directions", "shots_per_circuit")
 _HEADER = ("METHOD", "SAMPLES", "DIRECTIONS", "SHOTS", "STEPS", "CIRCUITS", "ALL SHOTS", "JOBS", "USD")
@@ -35,7 +36,9 @@ def costs(run: Path) -> None:
     if not directory.holds_run:
         raise RunDirectoryError(f"there is no run in {run}; `qstore runs` lists them")
     paid = spent_by_step(directory)
-    steps = [{**step, "cost": paid.get(step["step"], Cost()) if paid else _own(step)} for step in directory.steps()]
+    steps = [
+        {**step, "cost": paid.get(step["step"], Cost()) if paid else cost_of_step(step)} for step in directory.steps()
+    ]
     kinds = [list(same) for _, same in groupby(steps, key=_kind)]
     rows = [[*_kind(same[0]), f"{same[0]['step']}-{same[-1]['step']}", *_cells(_total(same))] for same in kinds]
     training = sum(map(_total, kinds), Cost())
@@ -47,11 +50,6 @@ def costs(run: Path) -> None:
 
 def _kind(step: Mapping[str, Any]) -> list[str]:
     return ["" if step.get(name) is None else str(step[name]) for name in _KIND]
-
-
-def _own(step: Mapping[str, Any]) -> Cost:
-    """What a step took as the process that did it saw it: not what an earlier one had paid for it."""
-    return Cost(step["usd"], step["usd"], step["circuits"], step["shots"], step["jobs"])
 
 
 def _total(steps: Sequence[Mapping[str, Any]]) -> Cost:
